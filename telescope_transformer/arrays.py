@@ -3,10 +3,14 @@
 import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import DTypeLike
+
+if TYPE_CHECKING:
+    # Only for types: `correlation_clustering` does without Arrow.
+    import pyarrow as pa
 
 # The file system cannot reserve space.
 _NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
@@ -55,7 +59,7 @@ def positions_in_equal_runs(values: np.ndarray) -> np.ndarray:
     return positions_in_runs(np.diff(np.append(begins, len(values))))
 
 
-def with_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+def with_column(table: "pa.Table", name: str, values: "pa.Array | pa.ChunkedArray") -> "pa.Table":
     """The table with this column, in the place of the column of the same name, or at the end if there is none."""
     place = table.schema.get_field_index(name)
     return table.append_column(name, values) if place < 0 else table.set_column(place, name, values)

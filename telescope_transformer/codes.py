@@ -7,9 +7,10 @@ import pyarrow.compute as pc
 from telescope_transformer.records.schema import ICMP, ICMPV6
 
 
-def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray) -> np.ndarray:
+def service_codes(records: pa.Table) -> np.ndarray:
     """One int32 per record: protocol and destination port, or for ICMP the type, which is stored as source port."""
-    protocol = protocol.astype(np.int32)
+    columns: list[np.ndarray] = [records[name].to_numpy() for name in ("protocol", "src_port", "dst_port")]
+    protocol, src_port, dst_port = columns[0].astype(np.int32), *columns[1:]
     is_icmp = (protocol == ICMP) | (protocol == ICMPV6)
     port = np.where(is_icmp, src_port, dst_port).astype(np.int32)
     return (protocol << 16) | port

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 EPOCH = date(1970, 1, 1)
+# ISO 8601 in UTC, to the second.
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 # A gap of at most this is due to rounding.
 PROVED_GAP = 1e-9
 # A smaller gap is shown as this one, because more digits say nothing to a reader.
@@ -94,7 +96,7 @@ def spoken_days(first: int, last: int) -> str:
 def iso_time(microseconds: int) -> str:
     """Microseconds since 1970 as ISO 8601 in UTC, to the second."""
     whole = datetime.fromtimestamp(int(microseconds) // 1_000_000, tz=UTC)
-    return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return whole.strftime(TIME_FORMAT)
 
 
 def saving(gap: float) -> str | None:

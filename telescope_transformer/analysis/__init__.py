@@ -9,7 +9,7 @@ from telescope_transformer.analysis.clustering_stage import (
 )
 from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
-from telescope_transformer.analysis.run import analyze, describe, threshold_sweep, windows_stage
+from telescope_transformer.analysis.run import analyze, describe, threshold_sweep
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.tables import every_source, sources_table, windows_table
@@ -33,7 +33,6 @@ __all__ = [
     "solution",
     "sources_table",
     "threshold_sweep",
-    "windows_stage",
     "windows_table",
     "working_in",
 ]

@@ -61,7 +61,7 @@ MATRIX_BYTES = 2**29
 # The proof stops at this relative gap, because no decision depends on a smaller one. On 2,500 windows, closing the gap
 # from 0.5 % to 0.2 % took three times as long.
 SUFFICIENT_GAP = 0.01
-# Most windows that a calibration is fitted to.
+# Most windows that a calibration is fitted to or checked on.
 MOST_CALIBRATED = 20_000
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
 

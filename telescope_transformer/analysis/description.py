@@ -15,23 +15,22 @@ import pyarrow as pa
 
 from telescope_transformer.analysis.embedding_stage import BLOCK
 from telescope_transformer.analysis.settings import AnalysisSettings
-from telescope_transformer.arrays import offsets_of
+from telescope_transformer.arrays import offsets_of, with_column
 from telescope_transformer.codes import majority_codes, service_codes
 from telescope_transformer.labels import Owners
 from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import read_blocks, read_destinations
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.report import profile_clusters
-from telescope_transformer.report.why import explain_clusters
+from telescope_transformer.report.attribution import MAX_CLUSTERS, explain_clusters
 from telescope_transformer.windows import Windows, concat_windows
 
 # Records that are profiled at a time. They take about 1 GB with all intermediate counts.
 RECORDS_AT_A_TIME = 2_000_000
 # Largest number of profiled windows per cluster. The standard error of a share is then at most 0.5 %.
 MOST_PROFILED = 10_000
-# Our choices: number of largest clusters that are explained, number of windows of each, and number of windows of other
-# clusters that donate values.
-EXPLAINED, WINDOWS_EXPLAINED, DONORS = 60, 50, 2_000
+# Our choices: number of windows of each explained cluster, and of windows of other clusters that donate values.
+WINDOWS_EXPLAINED, DONORS = 50, 2_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Counted:
     Attributes:
         services: int32 (n,), the most frequent service of each window, as in `codes.service_codes`.
         profiles: by cluster number, a profile of each cluster with at least two windows.
-        explained: windows, and their rows, for `report.why.explain_clusters`.
+        explained: windows, and their rows, for `report.attribution.explain_clusters`.
     """
 
     services: np.ndarray
@@ -116,7 +115,7 @@ def _explained(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     explained = np.zeros(len(labels), dtype=bool)
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(sizes)
-    for cluster in range(min(EXPLAINED, int((sizes > 1).sum()))):
+    for cluster in range(min(MAX_CLUSTERS, int((sizes > 1).sum()))):
         begin = ends[cluster] - sizes[cluster]
         explained[order[begin : begin + min(sizes[cluster], WINDOWS_EXPLAINED)]] = True
     explained[np.linspace(0, len(labels) - 1, min(DONORS, len(labels))).astype(np.int64)] = True
@@ -124,8 +123,7 @@ def _explained(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _main_services(block: Windows) -> np.ndarray:
-    columns = (block.records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
-    services = majority_codes(service_codes(*columns).astype(np.int64), block.offsets)
+    services = majority_codes(service_codes(block.records).astype(np.int64), block.offsets)
     codes: np.ndarray = services.to_numpy().astype(np.int32)
     return codes
 
@@ -227,5 +225,4 @@ def explain(
 def _renumbered(windows: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """The windows with their clusters numbered 0..k-1, and the former number of each cluster (k,)."""
     numbers, compact = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
-    place = windows.column_names.index("cluster")
-    return windows.set_column(place, "cluster", pa.array(compact, pa.int32())), numbers
+    return with_column(windows, "cluster", pa.array(compact, pa.int32())), numbers

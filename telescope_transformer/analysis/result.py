@@ -17,6 +17,8 @@ from telescope_transformer.report.notebook import cluster_frame, first_screen_ht
 if TYPE_CHECKING:
     import pandas as pd
 
+GRANULARITY = "granularity.parquet"
+
 
 @dataclass(frozen=True, repr=False)
 class Analysis:
@@ -65,28 +67,35 @@ class Analysis:
         # `telescope serve` reads a folder again when it has another sensors.json.
         with replacing_files(folder, last="sensors.json") as partial:
             self._write(partial)
+            if self.granularity is None:
+                # Otherwise that of an earlier analysis would stay, with other windows.
+                (folder / GRANULARITY).unlink(missing_ok=True)
         return folder / "report.html"
 
     def _write(self, folder: Path) -> None:
         pq.write_table(self.windows, folder / "windows.parquet", compression="zstd")
         pq.write_table(self.sources, folder / "sources.parquet", compression="zstd")
         if self.granularity is not None:
-            pq.write_table(self.granularity, folder / "granularity.parquet", compression="zstd")
+            pq.write_table(self.granularity, folder / GRANULARITY, compression="zstd")
         pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
-        calibration = self.calibration.to_dict() if self.calibration else None
-        summary: dict[str, Any] = {"solution": self.solution, "counts": self.counts, "calibration": calibration}
-        summary |= {
+        (folder / "clusters.json").write_text(json.dumps(self._summary(), indent=1) + "\n", encoding="utf-8")
+        (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n", encoding="utf-8")
+        # Writing the tables frees memory that would add to the peak of drawing the map.
+        release_memory()
+        write_report(folder / "report.html", self.report_data())
+
+    def _summary(self) -> dict[str, Any]:
+        """The content of `clusters.json`."""
+        return {
+            "solution": self.solution,
+            "counts": self.counts,
+            "calibration": self.calibration.to_dict() if self.calibration else None,
             "adaptation": self.adaptation,
             "id": self.id,
             "events": self.events,
             "traffic": self.traffic,
             "clusters": self.clusters,
         }
-        (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-        (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n", encoding="utf-8")
-        # Writing the tables frees memory that would add to the peak of drawing the map.
-        release_memory()
-        write_report(folder / "report.html", self.report_data())
 
     def to_pandas(self) -> "dict[str, pd.DataFrame]":
         """The tables `windows`, `sources` and `clusters` as data frames; times are timestamps in UTC."""
@@ -105,15 +114,4 @@ class Analysis:
 
     def report_data(self) -> ReportData:
         """The data of the report."""
-        return ReportData(
-            windows=self.windows,
-            profiles=self.clusters,
-            solution=self.solution,
-            counts=self.counts,
-            rejects=self.rejects,
-            calibration=self.calibration.to_dict() if self.calibration else None,
-            events=self.events,
-            sources=self.sources,
-            traffic=self.traffic,
-            adaptation=self.adaptation,
-        )
+        return ReportData.of(self._summary(), self.windows, self.sources, self.rejects)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.analysis.embedding_stage import BLOCK
-from telescope_transformer.placement import SMALLEST_CONFIDENCE, Centres, Embed, Placement, fit_placement, rows_to_try
+from telescope_transformer.placement import SMALLEST_CONFIDENCE, Centres, Embed, fit_placement, rows_to_try
 from telescope_transformer.preparation import read_blocks
 from telescope_transformer.progress import Say
 from telescope_transformer.windows import Windows
@@ -52,15 +52,20 @@ def place_short_windows(
         return confidence
     confidence[short] = 0
     new = labels.max(initial=-1) + 1
-    placement = centres = None
-    if len(core):
-        core_vectors = np.asarray(vectors[core])
-        centres = Centres.of(core_vectors, labels[core])
-        sources = pc.rank(heads["source"].take(pa.array(core)), tiebreaker="dense").to_numpy().astype(np.int64)
-        tried = core[rows_to_try(sources, labels[core], seed)]
-        placement = _tried(vectors, labels, tried, windows_of, centres, embed, core_records - 1, seed)
     labels[short] = new + np.arange(len(short))
-    if placement is not None and centres is not None:
+    sources = pc.rank(heads["source"].take(pa.array(core)), tiebreaker="dense").to_numpy().astype(np.int64)
+    tried = core[rows_to_try(sources, labels[core], seed)]
+    if len(tried) and core_records > 1:
+        centres = Centres.of(np.asarray(vectors[core]), labels[core])
+        placement = fit_placement(
+            windows_of(tried),
+            np.asarray(vectors[tried]),
+            labels[tried],
+            centres,
+            embed,
+            longest=core_records - 1,
+            seed=seed,
+        )
         found, similarities = centres.nearest(vectors[short])
         confidence[short] = placement.confidence(similarities, heads["n_records"].take(pa.array(short)).to_numpy())
         placed = confidence[short] >= SMALLEST_CONFIDENCE
@@ -71,22 +76,6 @@ def place_short_windows(
         f"{counted(len(short) - n_placed, 'window')} left alone for being too short"
     )
     return confidence
-
-
-def _tried(
-    vectors: np.ndarray,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    windows_of: WindowsOf,
-    centres: Centres,
-    embed: Embed,
-    longest: int,
-    seed: int,
-) -> Placement | None:
-    if not len(rows) or longest < 1:
-        return None
-    windows = windows_of(rows)
-    return fit_placement(windows, np.asarray(vectors[rows]), labels[rows], centres, embed, longest=longest, seed=seed)
 
 
 def windows_in(work: Path, rows: np.ndarray) -> Windows:

@@ -18,7 +18,7 @@ def windows_table(
     embeddings: np.ndarray,
     labels: np.ndarray,
     margins: np.ndarray,
-    confidence: np.ndarray | None = None,
+    confidence: np.ndarray,
 ) -> pa.Table:
     """Build the table of windows that `Analysis` documents."""
     columns: dict[str, Any] = {"window_id": pa.array(np.arange(windows.num_rows), pa.int64())}
@@ -27,9 +27,8 @@ def windows_table(
         "cluster": pa.array(labels, pa.int32()),
         "margin": pa.array(margins, pa.float32()),
         "embedding": embedding_column(embeddings),
+        "placement": pa.array(confidence, pa.float32(), mask=np.isnan(confidence)),
     }
-    if confidence is not None:
-        columns["placement"] = pa.array(confidence, pa.float32(), mask=np.isnan(confidence))
     columns |= {name: windows[name] for name in ANNOTATIONS if name in windows.column_names}
     return pa.table(columns)
 
@@ -40,42 +39,25 @@ def sources_table(windows: pa.Table) -> pa.Table:
         windows = windows.append_column("placement", pa.nulls(windows.num_rows, pa.float32()))
     # A source is only placed if no long window says that it belongs to the cluster.
     all_short = pc.ScalarAggregateOptions(skip_nulls=False)
+    numbers = [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max")]
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(
-        [
-            ("n_records", "count"),
-            ("n_records", "sum"),
-            ("start", "min"),
-            ("end", "max"),
-            ("placement", "min", all_short),
-        ]
+        [*numbers, ("placement", "min", all_short)]
     )
-    votes = votes.sort_by(
-        [
-            ("source", "ascending"),
-            ("n_records_count", "descending"),
-            ("n_records_sum", "descending"),
-            ("cluster", "ascending"),
-        ]
-    )
+    by_votes = [("n_records_count", "descending"), ("n_records_sum", "descending"), ("cluster", "ascending")]
+    votes = votes.sort_by([("source", "ascending"), *by_votes])
+    most, totals = ["cluster", "n_records_count", "placement_min"], ["n_records_count", "n_records_sum"]
     whole = votes.group_by("source", use_threads=False).aggregate(
-        [
-            ("cluster", "first"),
-            ("n_records_count", "first"),
-            ("n_records_count", "sum"),
-            ("n_records_sum", "sum"),
-            ("start_min", "min"),
-            ("end_max", "max"),
-            ("placement_min", "first"),
-        ]
+        [(name, "first") for name in most]
+        + [(name, "sum") for name in totals]
+        + [("start_min", "min"), ("end_max", "max")]
     )
-    share = pc.divide(
-        pc.cast(whole["n_records_count_first"], pa.float32()), pc.cast(whole["n_records_count_sum"], pa.float32())
-    )
+    n_windows = whole["n_records_count_sum"]
+    share = pc.divide(pc.cast(whole["n_records_count_first"], pa.float32()), pc.cast(n_windows, pa.float32()))
     table = pa.table(
         {
             "source": whole["source"],
             "cluster": whole["cluster_first"],
-            "n_windows": whole["n_records_count_sum"],
+            "n_windows": n_windows,
             "n_records": whole["n_records_sum_sum"],
             "first_seen": whole["start_min_min"],
             "last_seen": whole["end_max_max"],
@@ -99,17 +81,12 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         cluster and agreement.
     """
     place = pc.index_in(read["source"], clustered["source"].combine_chunks())
-    columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement", "placement")}
     table = {
-        "source": read["source"],
-        "cluster": columns["cluster"],
-        "n_windows": pc.fill_null(columns["n_windows"], 0),
-        "n_records": read["n_records"],
-        "first_seen": read["first_seen"],
-        "last_seen": read["last_seen"],
-        "agreement": columns["agreement"],
-        "placement": columns["placement"],
+        name: read[name] if name in read.column_names else clustered[name].take(place)
+        for name in clustered.column_names
+        if name != "label"
     }
+    table["n_windows"] = pc.fill_null(table["n_windows"], 0)
     if "label" in clustered.column_names and "label" in read.column_names:
         # The majority over a source's windows takes precedence over that of all its records.
         table["label"] = pc.coalesce(clustered["label"].take(place), read["label"])

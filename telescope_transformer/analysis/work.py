@@ -48,11 +48,7 @@ def working_in(work: Path) -> Iterator[None]:
 
 def copy_folder(source: Path, target: Path) -> None:
     """Copy a stage's folder and replace the target as a whole."""
-    partial = target.with_name(f".{target.name}.partial")
-    if partial.is_symlink() or target.is_symlink():
-        raise DatasetError(
-            f"{target} or {partial} is a link to a folder that this package did not create: remove the link"
-        )
+    partial = _partial_of(target)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(STAGE))
@@ -61,9 +57,23 @@ def copy_folder(source: Path, target: Path) -> None:
         # shutil.Error lists a source, a target and a reason for each file.
         reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
         raise DatasetError(f"cannot write {target}: {reason}") from error
-    if target.exists():
-        shutil.rmtree(target)
-    os.rename(partial, target)
+    _replace(partial, target)
+
+
+def _partial_of(folder: Path) -> Path:
+    """The folder beside a folder in which its new content is built."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    if partial.is_symlink() or folder.is_symlink():
+        raise DatasetError(
+            f"{folder} or {partial} is a link to a folder that this package did not create: remove the link"
+        )
+    return partial
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.rename(partial, folder)
 
 
 def made_of(folder: Path) -> dict[str, Any] | None:
@@ -89,11 +99,7 @@ def run_stage(folder: Path, ingredients: dict[str, Any], build: Callable[[Path],
     """
     if made_of(folder) == ingredients:
         return False
-    partial = folder.with_name(f".{folder.name}.partial")
-    if partial.is_symlink() or folder.is_symlink():
-        raise DatasetError(
-            f"{folder} or {partial} is a link to a folder that this package did not create: remove the link"
-        )
+    partial = _partial_of(folder)
     if made_of(partial) != ingredients:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
@@ -101,7 +107,5 @@ def run_stage(folder: Path, ingredients: dict[str, Any], build: Callable[[Path],
     with written_in(partial):
         build(partial)
     release_memory()
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.rename(partial, folder)
+    _replace(partial, folder)
     return True

@@ -8,6 +8,9 @@ import typer
 from telescope_transformer.cli.options import print_json
 from telescope_transformer.progress import printable, say
 
+# The most lines that are printed, which fit on a screen.
+MOST_LINES = 20
+
 
 def compare(
     before: Annotated[
@@ -36,6 +39,7 @@ def compare(
     from telescope_transformer.report import analyses_below, read_folder
     from telescope_transformer.report.compare import compare as compare_folders
     from telescope_transformer.report.rendering import render_comparison
+    from telescope_transformer.words import counted
 
     if after is None:
         days = analyses_below(before)
@@ -47,7 +51,10 @@ def compare(
         summary = {"names": found.names, "totals": found.totals(), "alone": found.n_alone, "clusters": found.clusters}
         print_json(summary | {"moved": found.moved.to_pylist()})
     else:
-        typer.echo(printable("\n".join(found.sentences()[:20])))
+        said = found.sentences()
+        n_more = len(said) - MOST_LINES
+        more = [f"and {counted(n_more, 'more change')}; --output and --json have all"] if n_more > 0 else []
+        typer.echo(printable("\n".join([*said[:MOST_LINES], *more])))
     if output is not None:
         with replacing_files(output, last="compare.html") as partial:
             (partial / "compare.html").write_text(render_comparison(found), encoding="utf-8")

@@ -58,7 +58,7 @@ def watch(
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
     from telescope_transformer.update import State, update
-    from telescope_transformer.update.news import NewsTeller
+    from telescope_transformer.update.notifier import Notifier
     from telescope_transformer.update.summary import folder_of, is_shown, summarise
     from telescope_transformer.update.watching import new_files
 
@@ -72,16 +72,16 @@ def watch(
     keep_days = days_of(running.keep)
     read = reading.file_reader(labels)
     looks = iter([False, True])
-    teller = None if on_new is None else NewsTeller(on_new, say_error=say_error)
+    notifier = None if on_new is None else Notifier(on_new, say_error=say_error)
 
     def report(opened: State) -> None:
-        if output is None and teller is None:
+        if output is None and notifier is None:
             return
         whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or (), say=say)
         if output is not None:
             say(f"open {whole.write(folder_of(whole, output, daily=daily))}")
-        if teller is not None:
-            teller.tell(whole.report_data().new_clusters(), opened)
+        if notifier is not None:
+            notifier.notify(whole.report_data().new_clusters(), opened)
 
     with State(state) as opened:
         # The last run may have been killed between adding a file and reporting it.

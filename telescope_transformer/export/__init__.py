@@ -17,6 +17,7 @@ from telescope_transformer.export.stix import stix_bundle
 from telescope_transformer.export.tables import csv_table, json_text, source_table
 from telescope_transformer.files import replacing
 from telescope_transformer.plugins import load_plugins
+from telescope_transformer.progress import Say, say_nothing
 
 __all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "formats", "load_members"]
 
@@ -63,7 +64,7 @@ def export_clusters(
     output: str | os.PathLike[str],
     clusters: Sequence[int] | None = None,
     options: ExportOptions | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = say_nothing,
 ) -> int:
     """Write the sources of clusters in one of the `formats`. Returns the number of sources written.
 
@@ -72,7 +73,7 @@ def export_clusters(
 
     Args:
         folder: output of `telescope analyze` or `telescope update`.
-        format: csv, parquet, json, stix, misp, ipset, nftables, list, or a format of another package.
+        format: the name of a format.
         output: the file to write.
         clusters: export only these clusters; None exports all. Firewall lists need at least one.
         options: which sources are left out, the author of the export, and how far it may be shared.

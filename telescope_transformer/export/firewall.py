@@ -14,7 +14,7 @@ LARGEST_CLUSTER = 10**12
 MOST_ENTRIES = 2**32 - 1
 
 
-def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
+def ipset_list(members: Members, options: ExportOptions) -> str:
     """Input for `ipset restore`: a set per cluster and address family, which is emptied first if it exists.
 
     Sets without addresses are written too, so that loading the file removes the addresses that they held before. All
@@ -30,7 +30,7 @@ def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
     return "\n".join([*lines, ""])
 
 
-def nftables_list(members: Members, options: ExportOptions | None = None) -> str:
+def nftables_list(members: Members, options: ExportOptions) -> str:
     """Input for `nft -f`: a set per cluster and address family in the table `inet telescope`, each emptied first.
 
     All sets can hold prefixes, as those of `ipset_list`.
@@ -45,7 +45,7 @@ def nftables_list(members: Members, options: ExportOptions | None = None) -> str
     return "\n".join([*lines, ""])
 
 
-def plain_list(members: Members, options: ExportOptions | None = None) -> str:
+def plain_list(members: Members, options: ExportOptions) -> str:
     """One address or prefix per line, with the name of each cluster as a comment above its addresses."""
     lines = []
     for comment, _, _, addresses in _sets(members, options):
@@ -54,7 +54,7 @@ def plain_list(members: Members, options: ExportOptions | None = None) -> str:
     return "\n".join([*lines, ""])
 
 
-def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str, str, str, list[str]]]:
+def _sets(members: Members, options: ExportOptions) -> Iterator[tuple[str, str, str, list[str]]]:
     """Comment, name, family and addresses of each set. Every cluster has a set per family, even if it is empty."""
     for cluster in members.clusters:
         if not 0 <= int(cluster) < LARGEST_CLUSTER:
@@ -62,7 +62,7 @@ def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str
         addresses = [row["source"] for row in members.of(cluster)]
         for family in ("v4", "v6"):
             mine = [address for address in addresses if (":" in address) == (family == "v6")]
-            listed = _prefixes(mine) if options and options.aggregate else mine
+            listed = _prefixes(mine) if options.aggregate else mine
             yield _comment(members, cluster), f"telescope_{cluster}_{family}", family, listed
 
 

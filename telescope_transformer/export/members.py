@@ -19,9 +19,10 @@ from telescope_transformer.errors import ExportError, InputError
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.labels import known_scanners
 from telescope_transformer.report import read_folder
-from telescope_transformer.report.names import plain_name
+from telescope_transformer.report.names import name_of
 from telescope_transformer.report.phrases import MAJORITY, place_words
 from telescope_transformer.report.reasons import why_together
+from telescope_transformer.report.reliability import is_calibrated
 from telescope_transformer.report.sources import without_lone_short
 from telescope_transformer.words import counted
 
@@ -72,10 +73,7 @@ class Members:
 
     def name(self, cluster: int) -> str:
         """The name of a cluster."""
-        profile = self.profiles.get(cluster)
-        if profile is None:
-            return f"cluster {cluster}"
-        return profile.get("name") or plain_name(profile)
+        return name_of(self.profiles[cluster]) if cluster in self.profiles else f"cluster {cluster}"
 
     def tools(self, cluster: int) -> list[str]:
         """The tools that at least half of the cluster's windows are marked with."""
@@ -113,7 +111,7 @@ def load_members(
         read = read_folder(root, embeddings=False)
     except InputError as error:
         raise ExportError(str(error)) from error
-    calibrated = read.summary["solution"].get("scale", 1.0) != 1.0
+    calibrated = is_calibrated(read.summary["solution"])
     # Sources with too few records are in no cluster.
     sources = without_lone_short(read.sources)
     sources = sources.filter(pc.is_valid(sources["cluster"]))
@@ -123,11 +121,13 @@ def load_members(
     sources = sources.append_column("confidence", _confidence(sources, read.windows, calibrated=calibrated))
     gone: dict[int, str] = {}
     if clusters is not None:
-        absent = sorted(set(clusters) - set(sources["cluster"].to_pylist()))
+        present = set(sources["cluster"].to_pylist())
+        absent = sorted(set(clusters) - present)
         gone = {cluster: _fate(read.summary, cluster) for cluster in absent if _has_been(read.summary, cluster)}
         if unknown := [cluster for cluster in absent if cluster not in gone]:
             raise ExportError(f"{root}: no source is in cluster {unknown[0]}")
-        sources = sources.filter(pc.is_in(sources["cluster"], pa.array(clusters, sources["cluster"].type)))
+        wanted = pa.array(present.intersection(clusters), sources["cluster"].type)
+        sources = sources.filter(pc.is_in(sources["cluster"], wanted))
     sources = _chosen(root, sources, options)
     profiles = {profile["cluster"]: profile for profile in read.profiles}
     order = [("cluster", "ascending"), ("source", "ascending")]

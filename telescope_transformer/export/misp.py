@@ -22,13 +22,12 @@ GALAXIES = {
 }
 
 
-def misp_event(members: Members, options: ExportOptions | None = None) -> str:
+def misp_event(members: Members, options: ExportOptions) -> str:
     """The clusters as one MISP event in JSON: unpublished, and marked as not yet analysed.
 
     Raises:
         MissingExtraError: if the library `pymisp` is not installed.
     """
-    options = options or ExportOptions()
     rows = members.sources.to_pylist()
     event = require("pymisp").MISPEvent(force_timestamps=True)
     event.info = f"Network telescope: {counted(len(members.clusters), 'cluster')} of sources that behave alike"

@@ -104,9 +104,9 @@ def _marking(tlp: str) -> Object:
     return marking | {"definition_type": "tlp", "definition": {"tlp": name.lower()}}
 
 
-def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
+def stix_bundle(members: Members, options: ExportOptions) -> str:
     """The clusters as a STIX 2.1 bundle in JSON, with one object per line."""
-    bundle = _Bundle(members, options or ExportOptions())
+    bundle = _Bundle(members, options)
     objects = [bundle.marking, bundle.author]
     for cluster in members.clusters:
         objects += _cluster_objects(bundle, cluster)

@@ -6,8 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.arrays import with_column
 from telescope_transformer.export.members import Members
 from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.report.columns import with_timestamps
 from telescope_transformer.words import iso_time
 
 TIMES = ("first_seen", "last_seen")
@@ -23,10 +25,7 @@ def source_table(members: Members) -> pa.Table:
     names = {cluster: members.name(cluster) for cluster in members.clusters}
     column = pa.array([names[cluster] for cluster in table["cluster"].to_pylist()], pa.string())
     table = table.add_column(table.column_names.index("cluster") + 1, "name", column)
-    for name in TIMES:
-        times = table[name].cast(pa.timestamp("us", "UTC"))
-        table = table.set_column(table.column_names.index(name), name, times)
-    return table
+    return with_timestamps(table)
 
 
 def csv_table(members: Members) -> pa.Table:
@@ -34,15 +33,15 @@ def csv_table(members: Members) -> pa.Table:
     table = source_table(members)
     for name in TIMES:
         texts = pa.array([iso_time(time) for time in members.sources[name].to_pylist()], pa.string())
-        table = table.set_column(table.column_names.index(name), name, texts)
+        table = with_column(table, name, texts)
     return without_formulas(table)
 
 
 def without_formulas(table: pa.Table) -> pa.Table:
     """Change all text that a spreadsheet would run as a formula, or a terminal as a command."""
-    for index, field in enumerate(table.schema):
+    for field in table.schema:
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            table = table.set_column(index, field.name, _harmless(table[field.name]))
+            table = with_column(table, field.name, _harmless(table[field.name]))
     return table
 
 
@@ -56,12 +55,11 @@ def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.match_substring_regex(column, FORMULA).fill_null(False), quoted, column)
 
 
-def json_text(members: Members, options: ExportOptions | None = None) -> str:
+def json_text(members: Members, options: ExportOptions) -> str:
     """All clusters with their profiles and sources, for programs: one object with ISO times."""
     clusters: list[dict[str, Any]] = []
     for cluster in members.clusters:
         rows = [row | {name: iso_time(row[name]) for name in TIMES} for row in members.of(cluster)]
         profile = {k: v for k, v in members.profiles.get(cluster, {}).items() if k != "sources"}
         clusters.append({"cluster": cluster, "name": members.name(cluster), "profile": profile, "sources": rows})
-    tlp = (options or ExportOptions()).tlp
-    return json.dumps({"analysis": members.analysis, "tlp": tlp, "clusters": clusters}, indent=1) + "\n"
+    return json.dumps({"analysis": members.analysis, "tlp": options.tlp, "clusters": clusters}, indent=1) + "\n"

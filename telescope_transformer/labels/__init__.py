@@ -6,7 +6,7 @@ Labels never enter training or clustering; they accompany the windows for evalua
 from telescope_transformer.labels.lists import read_labels, table_entries
 from telescope_transformer.labels.malicious import is_malicious, kind_of, known_scanners
 from telescope_transformer.labels.owners import Owner, Owners, read_owners
-from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels, Tie, label_records
+from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels, label_records
 from telescope_transformer.labels.tools import add_tools, tool_fingerprints
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Owners",
     "Prefix",
     "PrefixLabels",
-    "Tie",
     "add_tools",
     "is_malicious",
     "kind_of",

@@ -179,7 +179,7 @@ def describe_sources(
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     offsets = np.append(begins, len(codes))
     times = records["timestamp"].to_numpy()
-    services = service_codes(*(records[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
+    services = service_codes(records)
     columns = {
         "source": sources.cast(pa.string()).take(pa.array(codes[begins])),
         "n_records": pa.array(np.diff(offsets), pa.int64()),

@@ -1,7 +1,7 @@
 """Profiles and names of clusters, their news, and the report, which is a single self-contained HTML page."""
 
-from telescope_transformer.report.days import Days, traffic_by_day
-from telescope_transformer.report.folder import Folder, analyses_below, read_folder, refuse_several
+from telescope_transformer.report.days import Days
+from telescope_transformer.report.folder import analyses_below, read_folder, refuse_several
 from telescope_transformer.report.names import name_clusters
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.profiles import profile_clusters
@@ -10,7 +10,6 @@ from telescope_transformer.report.sources import all_sources
 
 __all__ = [
     "Days",
-    "Folder",
     "ReportData",
     "all_sources",
     "analyses_below",
@@ -20,6 +19,5 @@ __all__ = [
     "read_folder",
     "refuse_several",
     "render_report",
-    "traffic_by_day",
     "write_report",
 ]

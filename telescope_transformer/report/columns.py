@@ -5,12 +5,12 @@ used.
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.arrays import with_column
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.time_kernels import LAST
 
@@ -49,17 +49,17 @@ TEXTS = _Kind(
 # Columns that every analysis writes, without gaps.
 WINDOWS = {"window_id": COUNT, "source": TEXT, "start": TIME, "end": TIME, "n_records": COUNT, "cluster": CLUSTER}
 SOURCES = {"source": TEXT, "n_records": COUNT, "first_seen": TIME, "last_seen": TIME}
+TIMES = tuple(name for name, kind in (WINDOWS | SOURCES).items() if kind is TIME)
 # Columns that only some analyses write, and that may have gaps. A source without windows is in no cluster.
 OPTIONAL = {"cluster": CLUSTER, "n_windows": COUNT, "label": TEXT, "tool": TEXT, "service": TEXT, "services": TEXTS}
 OPTIONAL |= dict.fromkeys(("margin", "agreement", "placement"), NUMBER)
 
 
-def checked_columns(path: Path, table: pa.Table, needed: Mapping[str, _Kind]) -> pa.Table:
+def checked_columns(table: pa.Table, needed: Mapping[str, _Kind]) -> pa.Table:
     """The table with every known column in the type that an analysis writes.
 
     Args:
-        path: the file of the table, for messages.
-        table: the content of the file.
+        table: the content of a file.
         needed: columns that must be there, without gaps.
 
     Raises:
@@ -70,12 +70,20 @@ def checked_columns(path: Path, table: pa.Table, needed: Mapping[str, _Kind]) ->
             column = _converted(table[name], kind)
             if column is None or (name in needed and column.null_count):
                 gaps = ", without gaps" if name in needed else ""
-                raise InputError(f"{path}: not the output of an analysis: column {name} must be {kind.meaning}{gaps}")
-            table = table.set_column(table.column_names.index(name), name, column)
+                raise InputError(f"column {name} must be {kind.meaning}{gaps}")
+            table = with_column(table, name, column)
         elif name in needed:
-            raise InputError(f"{path}: not the output of an analysis: no column {name}")
+            raise InputError(f"no column {name}")
     if (pc.sum(table["n_records"].cast(pa.float64())).as_py() or 0) > MOST_RECORDS:
-        raise InputError(f"{path}: not the output of an analysis: n_records has a sum above {MOST_RECORDS:,}")
+        raise InputError(f"n_records has a sum above {MOST_RECORDS:,}")
+    return table
+
+
+def with_timestamps(table: pa.Table) -> pa.Table:
+    """The table with its times as UTC timestamps with microseconds."""
+    for name in TIMES:
+        if name in table.column_names:
+            table = with_column(table, name, table[name].cast(pa.timestamp("us", "UTC")))
     return table
 
 

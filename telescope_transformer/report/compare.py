@@ -5,7 +5,7 @@ in their cluster are only counted. Most analyses have very many of them, and the
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.report.folder import Folder
+from telescope_transformer.report.names import name_of
 from telescope_transformer.report.news import GROWTH
 from telescope_transformer.words import counted, joined
 
@@ -25,6 +26,20 @@ MAJORITY = 0.5
 PART = 0.25
 # The most names in a sentence, because a cluster may have merged from hundreds. Our choice: they fit on a line or two.
 SPELT = 3
+# From the number of a cluster to its name.
+Namer = Callable[[int], str]
+# The table of changes, in which lists of clusters are text.
+COLUMNS = pa.schema(
+    {
+        "change": pa.string(),
+        "before": pa.string(),
+        "after": pa.string(),
+        "name": pa.string(),
+        "sources_before": pa.int64(),
+        "sources_after": pa.int64(),
+        "sentence": pa.string(),
+    }
+)
 KINDS = ("appeared", "gone", "merged", "split", "grown", "shrunk", "same")
 
 
@@ -54,11 +69,7 @@ class Comparison:
     def table(self) -> pa.Table:
         """The changes as a table, with lists of clusters as text."""
         rows = [row | {key: " ".join(map(str, row[key])) for key in ("before", "after")} for row in self.clusters]
-        names = ("change", "before", "after", "name", "sources_before", "sources_after", "sentence")
-        numbers = ("sources_before", "sources_after")
-        return pa.table(
-            {n: pa.array([row[n] for row in rows], pa.int64() if n in numbers else pa.string()) for n in names}
-        )
+        return pa.Table.from_pylist(rows, COLUMNS)
 
     def totals(self) -> dict[str, int]:
         """The number of changes of each kind."""
@@ -97,8 +108,7 @@ def compare(before: Folder, after: Folder) -> Comparison:
     members = [_members(table) for table in tables]
     flows = _flows(*tables)
     heirs = _heirs(flows)
-    names = [{profile["cluster"]: profile.get("name") for profile in folder.profiles} for folder in (before, after)]
-    rows = _changes(members, heirs, _Names(*names))
+    rows = _changes(members, heirs, _namer(before), _namer(after))
     rows.sort(key=lambda row: (KINDS.index(row["change"]), -row["sources_after"] - row["sources_before"], row["name"]))
     common = pc.sum(pc.is_in(before.sources["source"], after.sources["source"].combine_chunks())).as_py() or 0
     return Comparison(
@@ -124,16 +134,10 @@ def _grouped(folder: Folder, alone: pa.Array) -> pa.Table:
     return folder.sources.filter(is_grouped)
 
 
-@dataclass(frozen=True)
-class _Names:
-    before: Mapping[int, str | None]
-    after: Mapping[int, str | None]
-
-    def old(self, cluster: int) -> str:
-        return self.before.get(cluster) or f"cluster {cluster}"
-
-    def new(self, cluster: int) -> str:
-        return self.after.get(cluster) or f"cluster {cluster}"
+def _namer(folder: Folder) -> Namer:
+    """A function from the numbers of clusters to their names."""
+    names = {profile["cluster"]: name_of(profile) for profile in folder.profiles}
+    return lambda cluster: names.get(cluster, f"cluster {cluster}")
 
 
 def _members(table: pa.Table) -> dict[int, int]:
@@ -170,7 +174,9 @@ def _heirs(flows: Mapping[int, Mapping[int, int]]) -> dict[int, list[int]]:
     return answer
 
 
-def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], names: _Names) -> list[dict[str, Any]]:
+def _changes(
+    members: list[dict[int, int]], heirs: Mapping[int, list[int]], old_name: Namer, new_name: Namer
+) -> list[dict[str, Any]]:
     old, new = members
     parents: dict[int, list[int]] = defaultdict(list)
     for cluster, after in heirs.items():
@@ -179,56 +185,46 @@ def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], name
     rows = []
     for cluster in sorted(old):
         if cluster not in heirs:
-            had = counted(old[cluster], "source")
-            sentence = f"{names.old(cluster)} is gone: it had {had}, and none of them is in a cluster now."
-            rows.append(_change("gone", [cluster], [], names.old(cluster), old[cluster], 0, sentence))
+            had, name = counted(old[cluster], "source"), old_name(cluster)
+            sentence = f"{name} is gone: it had {had}, and none of them is in a cluster now."
+            rows.append(_change("gone", [cluster], [], name, old[cluster], 0, sentence))
         elif len(heirs[cluster]) > 1:
-            after = heirs[cluster]
-            parts = joined([f'"{names.new(one)}"' for one in after])
+            after, name = heirs[cluster], old_name(cluster)
+            parts = joined([f'"{new_name(one)}"' for one in after])
             size = sum(new[one] for one in after)
-            sentence = f"{names.old(cluster)} split into {parts}."
-            rows.append(_change("split", [cluster], after, names.old(cluster), old[cluster], size, sentence))
+            rows.append(_change("split", [cluster], after, name, old[cluster], size, f"{name} split into {parts}."))
     for cluster in sorted(new):
-        rows += _of_new(cluster, [one for one in parents.get(cluster, []) if len(heirs[one]) == 1], old, new, names)
+        name = new_name(cluster)
+        whole = [one for one in parents.get(cluster, []) if len(heirs[one]) == 1]
+        if whole:
+            rows.append(_continued(cluster, name, whole, old, new[cluster], old_name))
         if cluster not in parents:
-            sentence = f"{names.new(cluster)} appeared with {counted(new[cluster], 'source')}."
-            rows.append(_change("appeared", [], [cluster], names.new(cluster), 0, new[cluster], sentence))
+            sentence = f"{name} appeared with {counted(new[cluster], 'source')}."
+            rows.append(_change("appeared", [], [cluster], name, 0, new[cluster], sentence))
     return rows
 
 
-def _of_new(
-    cluster: int, parents: list[int], old: Mapping[int, int], new: Mapping[int, int], names: _Names
-) -> list[dict[str, Any]]:
+def _continued(
+    cluster: int, name: str, parents: list[int], old: Mapping[int, int], n_now: int, old_name: Namer
+) -> dict[str, Any]:
     """The change of a new cluster relative to the old clusters that it continues as a whole."""
-    if not parents:
-        return []
-    size, name = sum(old[one] for one in parents), names.new(cluster)
+    size, now = sum(old[one] for one in parents), counted(n_now, "source")
     if len(parents) > 1:
         largest = sorted(parents, key=lambda one: (-old[one], one))
-        listed = [f'"{names.old(one)}"' for one in largest[:SPELT]]
+        listed = [f'"{old_name(one)}"' for one in largest[:SPELT]]
         if len(parents) > SPELT:
             listed.append(f"{len(parents) - SPELT:,} more")
-        sentence = f"{joined(listed)} are now one cluster: {name}, with {counted(new[cluster], 'source')}."
-        return [_change("merged", parents, [cluster], name, size, new[cluster], sentence)]
-    factor = new[cluster] / size
+        sentence = f"{joined(listed)} are now one cluster: {name}, with {now}."
+        return _change("merged", parents, [cluster], name, size, n_now, sentence)
+    factor = n_now / size
     # Twice or half as many sources, as in `report.news`.
     kind = "grown" if factor >= GROWTH else "shrunk" if factor <= 1 / GROWTH else "same"
-    sentence = f"{name} went from {size:,} to {counted(new[cluster], 'source')}."
-    return [_change(kind, parents, [cluster], name, size, new[cluster], sentence)]
+    return _change(kind, parents, [cluster], name, size, n_now, f"{name} went from {size:,} to {now}.")
 
 
-def _change(
-    kind: str, before: list[int], after: list[int], name: str, n_before: int, n_after: int, sentence: str
-) -> dict[str, Any]:
-    return {
-        "change": kind,
-        "before": before,
-        "after": after,
-        "name": name,
-        "sources_before": n_before,
-        "sources_after": n_after,
-        "sentence": sentence,
-    }
+def _change(*values: Any) -> dict[str, Any]:
+    """A row of `Comparison.clusters`, from its values in the order of `COLUMNS`."""
+    return dict(zip(COLUMNS.names, values, strict=True))
 
 
 def _moved(before: pa.Table, after: pa.Table, heirs: Mapping[int, list[int]]) -> pa.Table:

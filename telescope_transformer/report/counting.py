@@ -1,6 +1,6 @@
 """Frequent values per cluster, counted for all clusters at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,11 +9,26 @@ import pyarrow as pa
 
 from telescope_transformer.codes import sorted_codes
 
+# Our choice: the most values of a list in a profile.
+TOP = 5
+
 
 def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, list[str]]:
     """Integer codes of a text column, and its distinct values in sorted order. A missing value has code -1."""
     codes, names = sorted_codes(column)
     return codes, names.to_pylist()
+
+
+def numbered(values: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Number values as they first appear, -1 for None; returns the numbers and the distinct values."""
+    places = {value: place for place, value in enumerate(dict.fromkeys(one for one in values if one is not None))}
+    return np.array([places.get(value, -1) for value in values], dtype=np.int64), list(places)
+
+
+def most_frequent(column: pa.ChunkedArray) -> list[tuple[str, int]]:
+    """The distinct texts of a column, "" for null, each with its number of rows; the most frequent come first."""
+    found = ((row["values"] or "", row["counts"]) for row in column.value_counts().to_pylist())
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
 def pair_counts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,7 +62,7 @@ def top_values(
     *,
     key: str,
     count: str,
-    top: int,
+    top: int = TOP,
 ) -> list[tuple[list[dict[str, Any]], int]]:
     """The most frequent values of each group, and the number of distinct values in the group.
 

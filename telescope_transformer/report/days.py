@@ -1,17 +1,14 @@
 """The days on which groups of sources were active, with the records and distinct sources of each day."""
 
-from itertools import pairwise
-
 import numpy as np
-import pyarrow as pa
 
 from telescope_transformer.fields import DAY
-from telescope_transformer.report.counting import codes_of
+from telescope_transformer.report.counting import spans
 
 # A wrong clock dates records years off. Days that are more than a year away from all others are not drawn.
 FAR_DAYS = 365
-# Events in the newest tenth of the period count as news. Our choice.
-RECENT_SHARE = 0.1
+# The newest tenth of the period, rounded up to days, is compared with the days before. Our choice.
+RECENT_PART = 10
 # With fewer days, there is no earlier period to compare with.
 FEWEST_DAYS = 3
 
@@ -36,15 +33,7 @@ def days_of_groups(groups: np.ndarray, timestamps: np.ndarray, sources: np.ndarr
     distinct = np.bincount(pairs // n_sources, minlength=len(keys))
     owner, column = keys // max(1, len(days)), keys % max(1, len(days))
     rows = np.column_stack([days[column], records, distinct]) if len(keys) else np.zeros((0, 3), dtype=np.int64)
-    bounds = np.searchsorted(owner, np.arange(n_groups + 1))
-    return [rows[start:end].tolist() for start, end in pairwise(bounds.tolist())]
-
-
-def traffic_by_day(records: pa.Table) -> Days:
-    """Records and sources per day, over all flow records."""
-    sources, _ = codes_of(records["src_ip"])
-    groups = np.zeros(records.num_rows, dtype=np.int64)
-    return days_of_groups(groups, records["timestamp"].to_numpy(), sources, 1)[0]
+    return [rows[own].tolist() for own in spans(owner, n_groups)]
 
 
 def main_span(days: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
@@ -73,4 +62,4 @@ def summed(many: list[Days]) -> Days:
 
 def recent_days(n_days: int) -> int:
     """The number of days in the newest part of the period; 0 if there are too few days to compare."""
-    return -(-n_days // round(1 / RECENT_SHARE)) if n_days >= FEWEST_DAYS else 0
+    return -(-n_days // RECENT_PART) if n_days >= FEWEST_DAYS else 0

@@ -14,9 +14,10 @@ from scipy.special import expit
 
 from telescope_transformer.labels import is_malicious
 from telescope_transformer.report.days import Days
-from telescope_transformer.report.names import plain_name
+from telescope_transformer.report.names import name_of
 from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
 from telescope_transformer.report.phrases import SPELT_SERVICES, majority
+from telescope_transformer.report.reliability import is_calibrated
 from telescope_transformer.report.sentences import sentence_of, sentences
 from telescope_transformer.words import counted, day_text
 
@@ -47,7 +48,7 @@ def first_screen(
     Args:
         profiles: profiles of the clusters. Clusters of one window are counted but not listed.
         sources: a row per source that was read; `cluster` is null if the source is in no cluster.
-        solution: the solution of the clustering; its `scale` is 1 without calibration.
+        solution: the solution of the clustering.
         counts: the counts of an analysis.
         traffic: records and sources per day of everything that was read; None sums up the clusters.
 
@@ -85,11 +86,12 @@ def news_lines(profiles: Sequence[Mapping[str, Any]], traffic: Days | None = Non
 
 
 def _news(profiles: Sequence[Mapping[str, Any]], period: Period | None) -> dict[str, list[dict[str, Any]]]:
-    """Lines of news about these clusters, by kind."""
+    """Lines of news about these clusters by kind, the most unusual first."""
     if period is None:
         return {kind: [] for kind in KINDS}
-    changes = {profile["cluster"]: change_of(profile.get("days") or [], period) for profile in profiles}
-    return {kind: _lines(profiles, changes, kind, period) for kind in KINDS}
+    changes = [(change_of(profile, period), profile) for profile in profiles]
+    changes.sort(key=lambda pair: (-pair[0].score, pair[1]["cluster"]))
+    return {kind: [line_of(one, change, period) for change, one in changes if change.kind == kind] for kind in KINDS}
 
 
 def _period_values(period: Period | None) -> dict[str, Any] | None:
@@ -99,23 +101,11 @@ def _period_values(period: Period | None) -> dict[str, Any] | None:
     return {"first": day_text(period.first), "last": day_text(period.last), "recent_from": recent}
 
 
-def _lines(
-    profiles: Sequence[Mapping[str, Any]], changes: Mapping[int, Change], kind: str, period: Period
-) -> list[dict[str, Any]]:
-    """Lines about the clusters with one kind of news, the most unusual first."""
-    chosen = [(profile, changes[profile["cluster"]]) for profile in profiles]
-    ranked = sorted(
-        ((profile, change) for profile, change in chosen if change.kind == kind),
-        key=lambda pair: (-pair[1].score, pair[0]["cluster"]),
-    )
-    return [line_of(profile, change, period) for profile, change in ranked]
-
-
 def line_of(profile: Mapping[str, Any], change: Change, period: Period) -> dict[str, Any]:
     """One line of news: name, sizes, services, sparkline, and a sentence."""
     return {
         "cluster": profile["cluster"],
-        "name": profile.get("name") or plain_name(profile),
+        "name": name_of(profile),
         "text": sentence_of(profile, change),
         "n_sources": profile["n_sources"],
         "n_networks": profile.get("n_networks", 0),
@@ -130,8 +120,7 @@ def spark(days: Days, period: Period) -> list[int]:
     """Numbers of records in at most `SPARK_BINS` equal parts of the period."""
     n_bins = min(SPARK_BINS, period.n_days)
     bins = np.zeros(n_bins, dtype=np.int64)
-    table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
-    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+    table = period.within(days)
     np.add.at(bins, (table[:, 0] - period.first) * n_bins // period.n_days, table[:, 1])
     return bins.tolist()
 
@@ -148,7 +137,7 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "kind": kind,
             "who": who,
             "n_sources": sum(profile["n_sources"] for profile in members),
-            "clusters": [{"cluster": one["cluster"], "name": one.get("name") or plain_name(one)} for one in members],
+            "clusters": [{"cluster": one["cluster"], "name": name_of(one)} for one in members],
         }
         for (kind, who), members in groups.items()
     ]
@@ -164,13 +153,8 @@ def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> float | None:
-    """Probability that a window belongs to this cluster and not to the next best one; None without calibration.
-
-    With calibrated similarities, a margin is a log-odds in nats.
-    """
-    if solution.get("scale", 1.0) == 1.0 or "margin" not in profile:
-        return None
-    return float(expit(profile["margin"]))
+    """Probability that a window belongs to this cluster and not to the next best one; None without calibration."""
+    return float(expit(profile["margin"])) if is_calibrated(solution) and "margin" in profile else None
 
 
 def _candidates(
@@ -190,7 +174,7 @@ def _candidates(
         rows.append(
             {
                 "cluster": profile["cluster"],
-                "name": profile.get("name") or plain_name(profile),
+                "name": name_of(profile),
                 "n_sources": profile["n_sources"],
                 "malicious": found[1] if found and is_malicious(found[1]) else None,
                 "confidence": None if confidence is None else round(confidence, 3),

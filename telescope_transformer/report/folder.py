@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from telescope_transformer.report import columns
 from telescope_transformer.report.columns import checked_columns
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.summary_check import check_summary
+from telescope_transformer.similarity import embedding_matrix
 
 # Ten times the size of a summary of 100,000 windows. A larger file cannot be the summary of an analysis.
 LONGEST_SUMMARY = 1 << 30
@@ -43,20 +45,10 @@ class Folder(NamedTuple):
         Raises:
             InputError: if the table of rejects cannot be read.
         """
-        rejects = self.path / "rejects.parquet"
-        return ReportData(
-            windows=self.windows,
-            sources=self.sources,
-            profiles=self.profiles,
-            solution=self.summary["solution"],
-            counts=self.summary["counts"],
-            rejects=_read_rejects(rejects) if rejects.is_file() else None,
-            calibration=self.summary.get("calibration"),
-            events=self.summary.get("events"),
-            traffic=self.summary.get("traffic"),
-            adaptation=self.summary.get("adaptation"),
-            title=f"Telescope report: {self.path.resolve().name}",
-        )
+        path = self.path / "rejects.parquet"
+        rejects = _read_rejects(path) if path.is_file() else None
+        title = f"Telescope report: {self.path.resolve().name}"
+        return ReportData.of(self.summary, self.windows, self.sources, rejects, title)
 
 
 def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Folder:
@@ -73,16 +65,17 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
     root = Path(path)
     refuse_several(root)
     summary = read_summary(root / "clusters.json")
-    windows = _read_table(root / "windows.parquet", None if embeddings else {"embedding"})
-    sources = _read_table(root / "sources.parquet")
-    windows = checked_columns(root / "windows.parquet", windows, columns.WINDOWS)
-    sources = checked_columns(root / "sources.parquet", sources, columns.SOURCES)
-    if embeddings:
-        _check_embeddings(root / "windows.parquet", windows)
-    if "cluster" not in sources.column_names:
-        raise InputError(f"{root / 'sources.parquet'}: not the output of an analysis: no column cluster")
-    for name, table in (("sources.parquet", sources), ("windows.parquet", windows)):
-        _check_addresses(root / name, table["source"])
+    with _named(root / "windows.parquet") as file:
+        windows = checked_columns(_read_table(file, embeddings=embeddings), columns.WINDOWS)
+        _check_addresses(windows["source"])
+        if embeddings:
+            # Raises an error if they are not what an analysis writes.
+            embedding_matrix(windows)
+    with _named(root / "sources.parquet") as file:
+        sources = checked_columns(_read_table(file), columns.SOURCES)
+        _check_addresses(sources["source"])
+        if "cluster" not in sources.column_names:
+            raise InputError("no column cluster")
     _check_set(root, summary, windows, sources)
     return Folder(root, summary, windows, sources)
 
@@ -105,24 +98,26 @@ def refuse_several(folder: Path) -> None:
         )
 
 
-def _read_table(path: Path, without: set[str] | None = None) -> pa.Table:
+@contextmanager
+def _named(path: Path) -> Iterator[Path]:
+    """Say of any error inside the block that this file is not the output of an analysis."""
     try:
-        names = [name for name in pq.read_schema(path).names if name not in (without or ())]
-        return pq.read_table(path, columns=names)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
+        yield path
+    except RecursionError as error:
+        raise InputError(f"{path}: not the output of an analysis: nested too deep") from error
+    except (InputError, OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not the output of an analysis: {reason}") from error
+
+
+def _read_table(path: Path, *, embeddings: bool = True) -> pa.Table:
+    names = [name for name in pq.read_schema(path).names if embeddings or name != "embedding"]
+    return pq.read_table(path, columns=names)
 
 
 def _read_rejects(path: Path) -> pa.Table:
-    table = _read_table(path)
-    try:
-        return table.select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
-    except (KeyError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    with _named(path):
+        return _read_table(path).select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -131,46 +126,22 @@ def read_summary(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it is missing or damaged.
     """
-    try:
+    if not path.exists():
+        folder = path.parent
+        reason = "it has no clusters.json" if folder.is_dir() else "it is a file"
+        reason = reason if folder.exists() else "there is no such folder"
+        raise InputError(f"{folder}: not the output of an analysis: {reason}")
+    with _named(path):
         if path.stat().st_size > LONGEST_SUMMARY:
-            raise InputError(f"{path}: longer than {LONGEST_SUMMARY >> 20} MiB: not the output of an analysis")
-        summary = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except RecursionError as error:
-        raise InputError(f"{path}: not the output of an analysis: nested too deep") from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(_no_analysis(path.parent)) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
-    return check_summary(str(path), summary)
-
-
-def _no_analysis(folder: Path) -> str:
-    """Explain why a folder without clusters.json is not an analysis."""
-    if not folder.exists():
-        return f"{folder}: not the output of an analysis: there is no such folder"
-    reason = "it has no clusters.json" if folder.is_dir() else "it is a file"
-    return f"{folder}: not the output of an analysis: {reason}"
+            raise InputError(f"longer than {LONGEST_SUMMARY >> 20} MiB")
+        return check_summary(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant))
 
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not a JSON number")
 
 
-def _check_embeddings(path: Path, windows: pa.Table) -> None:
-    if "embedding" not in windows.column_names:
-        raise InputError(f"{path}: not the output of an analysis: no column embedding")
-    column = windows["embedding"].combine_chunks()
-    lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
-    if not lists or not pa.types.is_floating(column.type.value_type) or column.null_count:
-        raise InputError(
-            f"{path}: not the output of an analysis: column embedding must be a list of numbers, without gaps"
-        )
-    lengths = pc.unique(pc.list_value_length(column))
-    if len(lengths) > 1 or not np.isfinite(pc.list_flatten(column).to_numpy(zero_copy_only=False)).all():
-        raise InputError(f"{path}: not the output of an analysis: the embeddings differ in length or are not finite")
-
-
-def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
+def _check_addresses(column: pa.ChunkedArray) -> None:
     """Check that every source is a canonical address, because exports put it into firewall lists and patterns."""
     names = pc.unique(column).cast(pa.string())
     parsed = parse_addresses(names)
@@ -178,7 +149,7 @@ def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
     spelt = pc.equal(format_addresses(parsed), names).fill_null(False).to_numpy(zero_copy_only=False)
     if (wrong | ~spelt).any():
         found = names[int(np.argmax(wrong | ~spelt))].as_py()
-        raise InputError(f"{path}: source {found[:100]!r} is not an address")
+        raise InputError(f"source {found[:100]!r} is not an address")
 
 
 def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, sources: pa.Table) -> None:

@@ -1,6 +1,7 @@
 """Computes coarser and finer clusterings that are nested in a given one, and the stability of its clusters."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -53,17 +54,10 @@ def walk_thresholds(embeddings: np.ndarray, labels: np.ndarray, threshold: float
     """
     below = [threshold - STEP * i for i in range(1, LEVELS + 1)]
     above = [threshold + STEP * i for i in range(1, LEVELS + 1) if threshold + STEP * i < 1]
-    coarser, current = [], labels
-    for value in below:
-        current = _joined(embeddings, current, value)
-        coarser.append(current)
-    finer, current = [], labels
-    for value in above:
-        current = _split(embeddings, current, value)
-        finer.append(current)
-    stability = np.mean(
-        [_kept(labels, other) for other in coarser] + [_kept(labels, other) for other in finer], axis=0
-    )
+    # Each level begins with the one before.
+    coarser = list(accumulate(below, lambda level, value: _joined(embeddings, level, value), initial=labels))[1:]
+    finer = list(accumulate(above, lambda level, value: _split(embeddings, level, value), initial=labels))[1:]
+    stability = np.mean([_kept(labels, other) for other in (*coarser, *finer)], axis=0)
     every = np.stack([*reversed(coarser), labels, *finer])
     return Granularity([*reversed(below), threshold, *above], every, stability)
 
@@ -71,15 +65,10 @@ def walk_thresholds(embeddings: np.ndarray, labels: np.ndarray, threshold: float
 def _joined(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
     """Join whole clusters at a lower threshold."""
     sums, sizes = similarity.cluster_sums(embeddings, labels)
-    graph = _contracted(sums, sizes.astype(np.float64), threshold)
-    return _canonical(refine(graph, np.arange(len(sizes)))[labels])
-
-
-def _contracted(sums: np.ndarray, sizes: np.ndarray, threshold: float) -> DenseGraph:
-    nodes = sums.astype(np.float64)
-    weights = nodes @ nodes.T - threshold * np.outer(sizes, sizes)
+    nodes, n_windows = sums.astype(np.float64), sizes.astype(np.float64)
+    weights = nodes @ nodes.T - threshold * np.outer(n_windows, n_windows)
     np.fill_diagonal(weights, 0.0)
-    return DenseGraph(weights)
+    return _canonical(refine(DenseGraph(weights), np.arange(len(sizes)))[labels])
 
 
 def _split(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:

@@ -32,8 +32,13 @@ def map_layout(embeddings: np.ndarray) -> np.ndarray:
     anchors = _plane(vectors[chosen])
     positions = anchors if len(chosen) == n_windows else _interpolated(vectors, vectors[chosen], anchors)
     positions = positions + rng.normal(scale=NOISE, size=positions.shape)
+    return _in_unit_square(positions).astype(np.float32)
+
+
+def _in_unit_square(positions: np.ndarray) -> np.ndarray:
+    """Positions (n, 2), shifted and stretched along both axes so that they fill the unit square."""
     low, high = positions.min(axis=0), positions.max(axis=0)
-    scaled: np.ndarray = ((positions - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
+    scaled: np.ndarray = (positions - low) / np.maximum(high - low, 1e-9)
     return scaled
 
 
@@ -54,10 +59,7 @@ def _plane(vectors: np.ndarray) -> np.ndarray:
     # Each iteration is so short that threads mostly wait. Two threads save a quarter of the time on an idle machine,
     # but take six times as long if other programs use the processor.
     with threadpool_limits(1):
-        plane = tsne.fit_transform(reduced)
-    low, high = plane.min(axis=0), plane.max(axis=0)
-    scaled: np.ndarray = (plane - low) / np.maximum(high - low, 1e-9)
-    return scaled
+        return _in_unit_square(tsne.fit_transform(reduced))
 
 
 def _interpolated(vectors: np.ndarray, anchors: np.ndarray, anchor_positions: np.ndarray) -> np.ndarray:

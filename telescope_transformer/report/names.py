@@ -95,6 +95,11 @@ def _told_apart(names: Sequence[str], details: Sequence[str], taken: set[str]) -
     ]
 
 
+def name_of(profile: Profile) -> str:
+    """The name of a cluster; if it was not named, its plain name."""
+    return profile.get("name") or plain_name(profile)
+
+
 def plain_name(profile: Profile) -> str:
     """What a cluster does and who it is; other clusters may have the same plain name."""
     who, tool = _who(profile)

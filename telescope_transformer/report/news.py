@@ -33,6 +33,11 @@ class Period:
     last: int
     recent: int
 
+    def within(self, days: Days) -> np.ndarray:
+        """Those of the days that are in this period, int64 (n, 3)."""
+        table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
+        return table[(table[:, 0] >= self.first) & (table[:, 0] <= self.last)]
+
     @property
     def n_days(self) -> int:
         return self.last - self.first + 1
@@ -44,7 +49,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Change:
-    """What one cluster did in the newest part of the period.
+    """A change of a cluster.
 
     Attributes:
         kind: `new` (no record before), `growing`, `gone` (no record in the newest part), `steady`.
@@ -73,10 +78,9 @@ def traffic_of(profiles: Sequence[Mapping[str, Any]]) -> Days:
     return summed([profile.get("days") or [] for profile in profiles])
 
 
-def change_of(days: Days, period: Period) -> Change:
-    """The change of a cluster that was active on these days."""
-    table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
-    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+def change_of(profile: Mapping[str, Any], period: Period) -> Change:
+    """What a cluster did in the newest part of the period."""
+    table = period.within(profile.get("days") or [])
     is_recent = table[:, 0] >= period.recent
     if not len(table) or period.n_recent == 0:
         return Change("steady", period.first, 0.0, 1.0)

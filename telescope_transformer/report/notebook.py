@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from telescope_transformer.extras import require
+from telescope_transformer.report.columns import with_timestamps
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.rendering import template
@@ -14,19 +15,14 @@ from telescope_transformer.words import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-TIMES = ("start", "end", "first_seen", "last_seen")
 # The parts of a profile that the data frame of clusters holds.
 CLUSTER_COLUMNS = ("cluster", "name", "sentence", "n_sources", "n_windows", "n_records", "n_networks", "n_services")
 
 
 def frame(table: pa.Table) -> "pd.DataFrame":
     """Convert a table to a data frame. Times become UTC timestamps with microseconds."""
-    for name in TIMES:
-        if name in table.column_names:
-            times = table[name].cast(pa.timestamp("us", "UTC"))
-            table = table.set_column(table.column_names.index(name), name, times)
     require("pandas")
-    return table.to_pandas()
+    return with_timestamps(table).to_pandas()
 
 
 def cluster_frame(profiles: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -15,13 +15,13 @@ from telescope_transformer import similarity
 from telescope_transformer.fields import DAY, SECOND
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.records.addresses import IPV4, parse_addresses
-from telescope_transformer.report.counting import codes_of
+from telescope_transformer.report.counting import codes_of, most_frequent
 from telescope_transformer.report.days import Days
 from telescope_transformer.report.first_screen import first_screen, news_lines
 from telescope_transformer.report.layout import map_layout
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
 from telescope_transformer.report.reasons import difference
-from telescope_transformer.report.services import service_hint
+from telescope_transformer.report.services import HINTS
 from telescope_transformer.report.sources import without_lone_short
 
 # The most windows and sources on a page, so that it stays below 5 MB and draws fast. `telescope serve` searches the
@@ -65,8 +65,7 @@ class ReportData:
             None if no bound was proved. Optionally `granularity`: coarser and finer clusterings, from
             `Granularity.levels`.
         counts: numbers by name, such as `read`, `kept`, `rejected`.
-        sources: a row per source that was read; `cluster` is null if the source is in no cluster. None takes the
-            sources of the windows.
+        sources: a row per source that was read; `cluster` is null if the source is in no cluster.
         rejects: `file`, `row`, `field`, `value` and `reason` of each rejected row; None if no file was read.
         calibration: the fitted calibration from `Calibration.to_dict`, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
@@ -76,10 +75,10 @@ class ReportData:
     """
 
     windows: pa.Table
+    sources: pa.Table
     profiles: Sequence[Mapping[str, Any]]
     solution: Mapping[str, Any]
     counts: Mapping[str, int] = field(default_factory=dict)
-    sources: pa.Table | None = None
     rejects: pa.Table | None = None
     calibration: Mapping[str, Any] | None = None
     events: Sequence[Mapping[str, Any]] | None = None
@@ -87,9 +86,23 @@ class ReportData:
     adaptation: Mapping[str, Any] | None = None
     title: str = "Telescope report"
 
+    @classmethod
+    def of(
+        cls,
+        summary: Mapping[str, Any],
+        windows: pa.Table,
+        sources: pa.Table,
+        rejects: pa.Table | None,
+        title: str = "Telescope report",
+    ) -> "ReportData":
+        """The contents of the report of an analysis, given by its `clusters.json` and its tables."""
+        names = ("solution", "counts", "calibration", "events", "traffic", "adaptation")
+        parts: dict[str, Any] = {name: summary.get(name) for name in names}
+        return cls(windows, sources, summary["clusters"], rejects=rejects, title=title, **parts)
+
     def every_source(self) -> pa.Table:
-        """`sources`, or the sources of the windows. Sources with too few records are shown without a cluster."""
-        return without_lone_short(self.sources if self.sources is not None else sources_of_windows(self.windows))
+        """`sources`, of which those with too few records are shown without a cluster."""
+        return without_lone_short(self.sources)
 
     def first_screen(self) -> dict[str, Any]:
         """What an analyst reads first (`report.first_screen`)."""
@@ -98,15 +111,6 @@ class ReportData:
     def new_clusters(self) -> list[dict[str, Any]]:
         """A line for every new cluster. The first screen shows only the most unusual of them."""
         return news_lines(self.profiles, self.traffic)["new"]
-
-
-def sources_of_windows(windows: pa.Table) -> pa.Table:
-    """A row per source of the windows, with the cluster of its first window."""
-    ordered = windows.sort_by([("source", "ascending"), ("start", "ascending")])
-    whole = ordered.group_by("source", use_threads=False).aggregate(
-        [("cluster", "first"), ("n_records", "sum"), ("start", "min"), ("end", "max")]
-    )
-    return whole.rename_columns(["source", "cluster", "n_records", "first_seen", "last_seen"])
 
 
 def packed(values: np.ndarray, dtype: str) -> dict[str, str]:
@@ -126,10 +130,11 @@ def _deflated(raw: bytes) -> str:
 
 def page_data(data: ReportData) -> dict[str, Any]:
     """Everything that the script needs, as one JSON value."""
-    places = _places(data.windows)
+    places = map_layout(similarity.embedding_matrix(data.windows))
     chosen = _sample(data.windows["cluster"].to_numpy())
     windows, shown = data.windows.take(pa.array(chosen)), data.windows.num_rows
-    sources = _held_sources(data.every_source(), windows)
+    every_source = data.every_source()
+    sources = _held_sources(every_source, windows)
     traffic = data.traffic or traffic_of(data.profiles)
     period = period_of(traffic)
     largest = sorted(data.profiles, key=lambda profile: (-profile["n_windows"], profile["cluster"]))
@@ -140,7 +145,7 @@ def page_data(data: ReportData) -> dict[str, Any]:
         "sources": _source_columns(sources, period),
         "windows": _window_columns(windows, places[chosen], sources),
         "n_windows": shown,
-        "n_sources": data.every_source().num_rows,
+        "n_sources": every_source.num_rows,
         "events": packed_json(events[-MAX_EVENTS:]),
         "n_events": len(events),
         "n_clusters": len(several),
@@ -150,12 +155,6 @@ def page_data(data: ReportData) -> dict[str, Any]:
     if len(chosen) < shown:
         parts["grid"] = _grid(data.windows, places, several)
     return parts | _profile_parts(several, period, chosen, data.windows, MAX_PAGE_CHARS - len(json.dumps(parts)))
-
-
-def _places(windows: pa.Table) -> np.ndarray:
-    if not windows.num_rows:
-        return np.zeros((0, 2))
-    return map_layout(similarity.embedding_matrix(windows))
 
 
 def _sample(clusters: np.ndarray) -> np.ndarray:
@@ -198,9 +197,7 @@ def _source_columns(sources: pa.Table, period: Period | None) -> dict[str, Any]:
     for name, column in (("from", "first_seen"), ("to", "last_seen")):
         days = sources[column].to_numpy() // DAY - first
         columns[name] = packed(np.clip(days, 0, NO_CATEGORY), "uint16")
-    for name in ("label", "service"):
-        if name in sources.column_names and sources[name].null_count < sources.num_rows:
-            columns[name] = _categories(*codes_of(sources[name]))
+    columns |= _category_columns(sources)
     if "services" in sources.column_names:
         columns["others"] = _other_services(sources["services"].combine_chunks())
     return columns
@@ -242,10 +239,13 @@ def _window_columns(windows: pa.Table, places: np.ndarray, sources: pa.Table) ->
     if "margin" in windows.column_names:
         margins = np.clip(np.nan_to_num(windows["margin"].to_numpy()), -32.768, 32.767)
         columns["margin"] = packed(margins * 1000, "int16")
-    for name in ("label", "service"):
-        if name in windows.column_names and windows[name].null_count < windows.num_rows:
-            columns[name] = _categories(*codes_of(windows[name]))
-    return columns
+    return columns | _category_columns(windows)
+
+
+def _category_columns(table: pa.Table) -> dict[str, Any]:
+    """The labels and services of sources or windows, if there are any."""
+    names = [name for name in ("label", "service") if name in table.column_names]
+    return {name: _categories(*codes_of(table[name])) for name in names if table[name].null_count < table.num_rows}
 
 
 def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:
@@ -270,8 +270,7 @@ def _alone(windows: pa.Table) -> dict[str, Any]:
         n_short = int((windows["placement"].to_numpy()[alone] < SMALLEST_CONFIDENCE).sum())
     rows: list[tuple[str, int]] = []
     if "service" in windows.column_names and alone.any():
-        found = windows.filter(pa.array(alone))["service"].value_counts().to_pylist()
-        rows = sorted(((row["values"] or "", row["counts"]) for row in found), key=lambda row: (-row[1], row[0]))
+        rows = most_frequent(windows.filter(pa.array(alone))["service"])
     return {"n": int(alone.sum()), "n_short": n_short, "services": rows[:ALONE_SERVICES], "n_services": len(rows)}
 
 
@@ -312,7 +311,7 @@ def _profile_parts(
 def _hints(profiles: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Hints for those services of the profiles that the table of ports has."""
     named = sorted({row["service"] for profile in profiles for row in profile["services"]})
-    return {service: hint for service in named if (hint := service_hint(service))}
+    return {service: HINTS[service] for service in named if service in HINTS}
 
 
 def _page_profile(
@@ -323,7 +322,7 @@ def _page_profile(
 ) -> dict[str, Any]:
     """A profile as the page shows it: with news, rows of typical windows, and the differences from its neighbours."""
     answer = {key: value for key, value in profile.items() if key not in LEFT_OUT}
-    answer["news"] = change_of(profile.get("days") or [], period).kind if period else "steady"
+    answer["news"] = _news(profile, period)
     answer["typical_windows"] = [row_of[i] for i in profile.get("typical_windows", []) if i in row_of]
     answer["nearest"] = [
         row | {"apart": difference(profile, profiles[row["cluster"]])}
@@ -338,8 +337,12 @@ def _page_row(profile: Mapping[str, Any], period: Period | None) -> dict[str, An
     """The table row of a cluster whose profile does not fit on the page."""
     keys = ("cluster", "name", "n_windows", "n_sources", "n_records", "first_seen", "last_seen", "n_services")
     row = {key: profile[key] for key in (*keys, "n_networks") if key in profile}
-    row["news"] = change_of(profile.get("days") or [], period).kind if period else "steady"
-    return row | {"services": profile.get("services", [])[:1], "brief": True}
+    return row | {"news": _news(profile, period), "services": profile.get("services", [])[:1], "brief": True}
+
+
+def _news(profile: Mapping[str, Any], period: Period | None) -> str:
+    """The kind of a cluster's news, or `steady`."""
+    return change_of(profile, period).kind if period else "steady"
 
 
 def _day_matrix(many: Sequence[Days], period: Period | None) -> dict[str, Any]:
@@ -350,8 +353,7 @@ def _day_matrix(many: Sequence[Days], period: Period | None) -> dict[str, Any]:
     n_bins = -(-period.n_days // step)
     counts = np.zeros((len(many), n_bins), dtype=np.int64)
     for row, days in zip(counts, many, strict=True):
-        table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
-        table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+        table = period.within(days)
         np.add.at(row, (table[:, 0] - period.first) // step, table[:, 1])
     return {
         "first": period.first,

@@ -25,6 +25,10 @@ class Port(NamedTuple):
     source: str
     registered: str = ""
 
+    def __str__(self) -> str:
+        """What usually listens there, and the IANA name."""
+        return f"{self.hint} (IANA: {self.registered})" if self.registered else self.hint
+
 
 _BOTH = {
     53: Port("dns", "name servers; open resolvers amplify floods", "RFC 1035; US-CERT TA14-017A", "domain"),
@@ -100,11 +104,3 @@ _UDP = {
     53413: Port("netis", "a service port of Netis routers", "Trend Micro 2014; Shadowserver"),
 }
 PORTS = {TCP: _BOTH | _TCP, UDP: _BOTH | _UDP}
-
-
-def port_hint(protocol: int, port: int) -> str:
-    """What usually listens on a port, and its IANA name; "" if the port is not in the table."""
-    found = PORTS.get(protocol, {}).get(port)
-    if found is None:
-        return ""
-    return f"{found.hint} (IANA: {found.registered})" if found.registered else found.hint

@@ -12,7 +12,7 @@ from telescope_transformer.fields import DAY
 from telescope_transformer.labels import Owner, Owners
 from telescope_transformer.records.addresses import network_of
 from telescope_transformer.records.schema import PORT_PROTOCOLS
-from telescope_transformer.report.counting import codes_of, pair_counts, spans, top_values
+from telescope_transformer.report.counting import codes_of, numbered, pair_counts, spans, top_values
 from telescope_transformer.report.days import days_of_groups, main_span
 from telescope_transformer.report.services import protocol_name, service_name
 from telescope_transformer.report.targets import target_profiles
@@ -21,9 +21,8 @@ from telescope_transformer.report.window_records import WindowRecords, join_reco
 from telescope_transformer.similarity import Nearest, add_to_sums, embedding_matrix, row_blocks
 from telescope_transformer.words import iso_time
 
-# Our choice: the most values of any other list in a profile.
-TOP = 5
-# The most services in a profile. Analysts recognise scanners by their ports, but longer lists do not fit on the page.
+# The most services in a profile; of other values, it has fewer (`counting.TOP`). Analysts recognise scanners by their
+# ports, but longer lists do not fit on the page.
 TOP_SERVICES = 20
 # Our choice: numbers of nearest clusters and of typical windows in a profile.
 NEAREST = TYPICAL = 3
@@ -65,7 +64,7 @@ def profile_clusters(
         service_profiles(joined, clusters, n_clusters),
         source_profiles(windows, clusters, n_clusters, owners),
         day_profiles(joined, clusters, n_clusters),
-        _target_parts(joined, clusters, n_clusters, sensors or {}),
+        [{"targets": one} for one in target_profiles(joined, clusters[joined.window], n_clusters, sensors or {})],
         _timing_parts(joined, windows, clusters, n_clusters, span),
         label_profiles(windows, clusters, n_clusters),
     ]
@@ -104,15 +103,13 @@ def size_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> l
 def service_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
     """Services and protocols, most records first."""
     table = joined.table
-    columns = [table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")]
-    services, protocols = service_codes(*columns), columns[0]
-    of_record = clusters[joined.window]
+    protocols, of_record = table["protocol"].to_numpy(), clusters[joined.window]
     by_service = top_values(
-        of_record, services, n_clusters, service_name, key="service", count="records", top=TOP_SERVICES
+        of_record, service_codes(table), n_clusters, service_name, key="service", count="records", top=TOP_SERVICES
     )
-    by_protocol = top_values(of_record, protocols, n_clusters, protocol_name, key="protocol", count="records", top=TOP)
-    has_ports = np.where(np.isin(protocols, PORT_PROTOCOLS), columns[1].astype(np.int64), -1)
-    by_port = top_values(of_record, has_ports, n_clusters, int, key="port", count="records", top=1)
+    by_protocol = top_values(of_record, protocols, n_clusters, protocol_name, key="protocol", count="records")
+    ports = np.where(np.isin(protocols, PORT_PROTOCOLS), table["src_port"].to_numpy().astype(np.int64), -1)
+    by_port = top_values(of_record, ports, n_clusters, int, key="port", count="records", top=1)
     return [
         {"services": services, "n_services": n, "protocols": protocols, "src_ports": ports, "n_src_ports": n_ports}
         for (services, n), (protocols, _), (ports, n_ports) in zip(by_service, by_protocol, by_port, strict=True)
@@ -124,13 +121,10 @@ def source_profiles(
 ) -> list[dict[str, Any]]:
     """The sources with most windows; the networks (/24, /48), their announcers and countries with most sources."""
     codes, names = codes_of(windows["source"])
-    nets = [network_of(name) for name in names]
-    index = {net: i for i, net in enumerate(dict.fromkeys(nets))}
-    net_names = list(index)
+    network, networks = numbered([network_of(name) for name in names])
     owner, source, _ = pair_counts(clusters, codes)
-    net_codes = np.array([index[net] for net in nets], dtype=np.int64)[source]
-    by_source = top_values(clusters, codes, n_clusters, names.__getitem__, key="source", count="windows", top=TOP)
-    by_net = top_values(owner, net_codes, n_clusters, net_names.__getitem__, key="network", count="sources", top=TOP)
+    by_source = top_values(clusters, codes, n_clusters, names.__getitem__, key="source", count="windows")
+    by_net = top_values(owner, network[source], n_clusters, networks.__getitem__, key="network", count="sources")
     answer: list[dict[str, Any]] = [
         {"n_sources": n_sources, "sources": sources, "networks": best, "n_networks": n_networks}
         for (sources, n_sources), (best, n_networks) in zip(by_source, by_net, strict=True)
@@ -143,14 +137,12 @@ def source_profiles(
 
 def _owner_parts(cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_clusters: int) -> list[dict[str, Any]]:
     """Autonomous systems and countries with most sources, counted over distinct (cluster, source) pairs."""
-    systems = {one[:2]: i for i, one in enumerate(dict.fromkeys(one[:2] for one in found if one[:2] != (None, None)))}
-    countries = {name: i for i, name in enumerate(dict.fromkeys(one.country for one in found if one.country))}
-    of_system = np.array([systems.get(one[:2], -1) for one in found], dtype=np.int64)[source]
-    of_country = np.array([countries.get(one.country or "", -1) for one in found], dtype=np.int64)[source]
+    system, systems = numbered([one[:2] if one[:2] != (None, None) else None for one in found])
+    country, countries = numbered([one.country for one in found])
     names = [{"asn": asn, "name": name} for asn, name in systems]
-    by_system = top_values(cluster, of_system, n_clusters, names.__getitem__, key="who", count="sources", top=TOP)
+    by_system = top_values(cluster, system[source], n_clusters, names.__getitem__, key="who", count="sources")
     by_country = top_values(
-        cluster, of_country, n_clusters, list(countries).__getitem__, key="country", count="sources", top=TOP
+        cluster, country[source], n_clusters, countries.__getitem__, key="country", count="sources"
     )
     return [
         {
@@ -168,18 +160,6 @@ def day_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: int) -
     sources, _ = codes_of(joined.table["src_ip"])
     days = days_of_groups(clusters[joined.window], joined.table["timestamp"].to_numpy(), sources, n_clusters)
     return [{"days": one} for one in days]
-
-
-def _target_parts(
-    joined: WindowRecords, clusters: np.ndarray, n_clusters: int, sensors: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    destination = codes_of(joined.table["dst_ip"])
-    targets = target_profiles(joined, clusters[joined.window], destination, n_clusters, TOP)
-    names = {address: name for name, address in sensors.items()}
-    for target in targets:
-        for row in target["prefixes"]:
-            row["prefix"] = names.get(row["prefix"], row["prefix"])
-    return [{"targets": target} for target in targets]
 
 
 def _timing_parts(
@@ -225,7 +205,7 @@ def label_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> 
             continue
         codes, names = codes_of(windows[column])
         known = np.bincount(clusters[codes >= 0], minlength=n_clusters).tolist()
-        found = top_values(clusters, codes, n_clusters, names.__getitem__, key=column, count="windows", top=TOP)
+        found = top_values(clusters, codes, n_clusters, names.__getitem__, key=column, count="windows")
         for part, (rows, _), size, number in zip(parts, found, sizes, known, strict=True):
             part[field] = [row | {"share": round(row["windows"] / size, 4)} for row in rows]
             part[total] = number

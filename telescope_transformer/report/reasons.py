@@ -15,7 +15,7 @@ from telescope_transformer.report.targets import UNKNOWN_ORDER
 from telescope_transformer.words import counted, duration, joined
 
 WITH_PORTS = {protocol_name(protocol) for protocol in PORT_PROTOCOLS}
-# A group of fields that explains a smaller share of the similarity (`report.why`) is not mentioned.
+# A group of fields that explains a smaller share of the similarity (`report.attribution`) is not mentioned.
 EXPLAINS = 0.05
 # Without explained shares, these groups are mentioned.
 UNEXPLAINED = ("services", "timing", "destinations")

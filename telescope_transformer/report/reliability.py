@@ -9,6 +9,11 @@ from telescope_transformer.threshold import DEFAULT_THRESHOLD, FEWEST_SOURCES
 SIZE = 200
 
 
+def is_calibrated(solution: Mapping[str, Any]) -> bool:
+    """Whether margins are log-odds in nats: without a calibration, the scale of the weights is 1."""
+    return bool(solution.get("scale", 1.0) != 1.0)
+
+
 def reliability_picture(calibration: Mapping[str, Any]) -> dict[str, Any] | None:
     """Points of the reliability diagram in a square of `SIZE` units, with y downwards; None if no bins were recorded.
 

@@ -18,7 +18,7 @@ from telescope_transformer import __version__
 from telescope_transformer.files import write_text
 from telescope_transformer.report.adaptation import adaptation_text
 from telescope_transformer.report.compare import Comparison
-from telescope_transformer.report.counting import codes_of, pair_counts
+from telescope_transformer.report.counting import most_frequent
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture, similarity_texts
@@ -67,7 +67,7 @@ def render_report(data: ReportData, *, live: bool = False, others: Sequence[tupl
         live: whether the page may query the server that it comes from (`telescope serve`).
         others: the analyses to choose from, each with its address, its name, and whether it is this one.
     """
-    script, style = _joined("static", SCRIPTS), _joined("static", STYLES)
+    script, style = _static(SCRIPTS), _static(STYLES)
     policy = f"default-src 'none'; script-src {_source_hash(script)}; style-src {_source_hash(style)}"
     policy += "; connect-src 'self'" if live else ""
     policy += "; base-uri 'none'; form-action 'none'"
@@ -81,7 +81,6 @@ def render_report(data: ReportData, *, live: bool = False, others: Sequence[tupl
         live=live,
         others=others,
         screen=_with_paths(data.first_screen()),
-        counted=counted,
         counts=data.counts,
         solution=data.solution,
         certificate=certificate_text(data.solution),
@@ -95,7 +94,7 @@ def render_report(data: ReportData, *, live: bool = False, others: Sequence[tupl
 
 def render_comparison(found: Comparison) -> str:
     """The differences between two analyses as an HTML page without scripts."""
-    style = _joined("static", STYLES)
+    style = _static(STYLES)
     totals = found.totals()
     groups = [
         (kind, [row for row in found.clusters if row["change"] == kind][:MAX_CHANGES], totals[kind])
@@ -115,7 +114,10 @@ def render_comparison(found: Comparison) -> str:
 def template(name: str) -> Template:
     """A template of the report; whatever it shows is escaped."""
     loader = PackageLoader("telescope_transformer.report")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.globals["counted"] = counted
+    environment.filters["grouped"] = "{:,}".format
+    return environment.get_template(name)
 
 
 def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +142,9 @@ def script_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_SCRIPT_ESCAPES)
 
 
-def _joined(folder: str, names: tuple[str, ...]) -> str:
-    root = files("telescope_transformer.report") / folder
+def _static(names: tuple[str, ...]) -> str:
+    """The content of these files of `static`, joined."""
+    root = files("telescope_transformer.report") / "static"
     return "\n".join((root / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -173,11 +176,8 @@ def _reject_summary(rejects: pa.Table | None) -> dict[str, Any] | None:
     """The number of rejected rows for each reason, and the first few rejected rows."""
     if rejects is None or rejects.num_rows == 0:
         return None
-    codes, reasons = codes_of(rejects["reason"].cast(pa.string()))
-    _, reason, number = pair_counts(codes * 0, codes)
-    by_reason = [(reasons[r], int(n)) for r, n in zip(reason, number, strict=True)]
     return {
         "total": rejects.num_rows,
-        "by_reason": by_reason,
+        "by_reason": most_frequent(rejects["reason"]),
         "examples": rejects.slice(0, EXAMPLE_REJECTS).to_pylist(),
     }

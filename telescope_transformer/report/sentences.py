@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.report.days import Days
-from telescope_transformer.report.names import plain_name
+from telescope_transformer.report.names import name_of
 from telescope_transformer.report.news import KINDS, Change, Period
 from telescope_transformer.report.phrases import MAJORITY, NAMED_SHARE, SPELT_SERVICES
 from telescope_transformer.words import counted, duration, joined, spoken_day, spoken_days
@@ -73,7 +73,7 @@ def sentences(
     n_records = sum(row[1] for row in days)
     when = spoken_days(period.first, period.last)
     sent = f"{counted(sources.num_rows, 'source')} sent {counted(n_records, 'record')}"
-    outside = sum(row[1] for row in days if not period.first <= row[0] <= period.last)
+    outside = n_records - int(period.within(days)[:, 1].sum())
     said = [f"{when}, {sent}."]
     if outside:
         lie = "1 lies" if outside == 1 else f"{outside:,} lie"
@@ -111,8 +111,7 @@ def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) 
 
 def _against_before(days: Days, period: Period) -> str:
     """Compare records and sources per day in the newest part of the period with those before."""
-    table = np.asarray(days, dtype=np.int64)
-    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+    table = period.within(days)
     recent = table[:, 0] >= period.recent
     n_before = period.n_days - period.n_recent
     rates = [
@@ -147,9 +146,8 @@ def _news_counts(period: Period, lines: Mapping[str, Sequence[Any]]) -> str:
 def _busiest_day(days: Days, period: Period, several: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the busiest day and the cluster responsible for it, if the day was far busier than others."""
     counts = np.zeros(period.n_days, dtype=np.int64)
-    for day, records, _ in days:
-        if period.first <= day <= period.last:
-            counts[day - period.first] = records
+    table = period.within(days)
+    counts[table[:, 0] - period.first] = table[:, 1]
     usual, most = float(np.median(counts)), int(counts.max())
     if not usual or most < BUSY * usual:
         return []
@@ -160,5 +158,4 @@ def _busiest_day(days: Days, period: Period, several: Sequence[Mapping[str, Any]
     mine, main = max(of_day, key=lambda pair: pair[0], default=(0, {}))
     if mine < MAJORITY * most:
         return [told]
-    name = main.get("name") or plain_name(main)
-    return [f'{told} {100 * mine / most:.0f} % of them came from the cluster "{name}".']
+    return [f'{told} {100 * mine / most:.0f} % of them came from the cluster "{name_of(main)}".']

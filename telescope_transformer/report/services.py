@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from telescope_transformer.codes import service_codes
 from telescope_transformer.records.schema import ICMP, ICMPV6, TCP, UDP, UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
-from telescope_transformer.report.ports import PORTS, port_hint
+from telescope_transformer.report.ports import PORTS
 from telescope_transformer.report.window_records import join_records
 
 # Numbers assigned by IANA (Assigned Internet Protocol Numbers).
@@ -56,11 +56,12 @@ def service_columns(services: pa.ListArray) -> dict[str, pa.Array]:
     return {"service": pc.list_element(lists, 0), "services": lists}
 
 
-def service_hint(service: str) -> str:
-    """What usually listens on a service, given by its `service_name`; "" if the table of ports does not have it."""
-    protocol, _, port = service.partition(" ")[0].partition("/")
-    number = {"tcp": TCP, "udp": UDP}.get(protocol)
-    return port_hint(number, int(port)) if number and port.isascii() and port.isdigit() else ""
+# What usually listens on the services of the table of ports.
+HINTS = {
+    service_name(protocol << 16 | port): str(known)
+    for protocol, ports in PORTS.items()
+    for port, known in ports.items()
+}
 
 
 def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:
@@ -70,7 +71,6 @@ def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:
         windows, records: as for `window_records.join_records`.
     """
     joined = join_records(records, windows)
-    services = service_codes(*(joined.table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
-    window, service, _ = pair_counts(joined.window, services)
+    window, service, _ = pair_counts(joined.window, service_codes(joined.table))
     _, first = np.unique(window, return_index=True)
     return windows.append_column("service", service_texts(service[first]))

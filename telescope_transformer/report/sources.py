@@ -4,26 +4,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.codes import distinct_codes, service_codes
+from telescope_transformer.arrays import with_column
+from telescope_transformer.codes import dictionary_codes, distinct_codes, service_codes
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 
 
 def all_sources(records: pa.Table) -> pa.Table:
     """Describe each source of flow records in a row, as `preparation.read_sources` does."""
-    names = records["src_ip"].unify_dictionaries() if records["src_ip"].num_chunks else records["src_ip"]
-    encoded = pc.dictionary_encode(names.combine_chunks())
-    encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.combine_chunks()
-    code, sources = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+    code, sources = dictionary_codes(records["src_ip"])
     times = records["timestamp"].to_numpy()
     first = np.full(len(sources), np.iinfo(np.int64).max)
     last = np.full(len(sources), np.iinfo(np.int64).min)
     np.minimum.at(first, code, times)
     np.maximum.at(last, code, times)
-    headers = (records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
     read = pa.table(
         {
             "source": sources,
-            "services": distinct_codes(code, service_codes(*headers), len(sources)),
+            "services": distinct_codes(code, service_codes(records), len(sources)),
             "n_records": pa.array(np.bincount(code, minlength=len(sources)), pa.int64()),
             "first_seen": pa.array(first, pa.int64()),
             "last_seen": pa.array(last, pa.int64()),
@@ -43,7 +40,7 @@ def without_lone_short(sources: pa.Table) -> pa.Table:
         return sources
     too_few = pc.less(sources["placement"], SMALLEST_CONFIDENCE).fill_null(False)
     clusters = pc.if_else(too_few, pa.scalar(None, sources["cluster"].type), sources["cluster"])
-    return sources.set_column(sources.column_names.index("cluster"), "cluster", clusters)
+    return with_column(sources, "cluster", clusters)
 
 
 def _first_values(code: np.ndarray, n_sources: int, values: pa.ChunkedArray) -> pa.Array:

@@ -6,6 +6,7 @@ They are also faster: a check of 1,520 clusters takes 0.2 s of processor time, a
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.fields import DAY
+from telescope_transformer.words import TIME_FORMAT
 
 # The largest integer that JSON numbers hold exactly (RFC 8259, section 6).
 LARGEST = 2**53
@@ -35,7 +37,8 @@ PROFILE: dict[str, Any] = {
     "n_sources": "count",
     "n_records": "count",
     "services": [{"service": "text", **SHARES}],
-    **{f"{name}?": "text" for name in ("name", "sentence", "first_seen", "last_seen")},
+    **{f"{name}?": "text" for name in ("name", "sentence")},
+    **{f"{name}?": "time" for name in ("first_seen", "last_seen")},
     **{f"n_{name}?": "count" for name in ("services", "networks", "labelled", "with_tool", "owners", "countries")},
     "n_src_ports?": "count",
     **{f"{name}?": "number" for name in ("margin", "cohesion", "stability")},
@@ -55,7 +58,7 @@ PROFILE: dict[str, Any] = {
     "targets?": {"order?": "text", "n_destinations?": "count", "n_prefixes?": "count"}
     | {"prefixes?": [{"prefix": "text", **SHARES}]},
     "activity?": "numbers",
-    "rhythm?": "numbers",
+    "rhythm?": "week",
     "days?": "days",
 }
 LEVEL = {"threshold": "number", "n_clusters": "count", "n_alone": "count"}
@@ -89,48 +92,46 @@ SUMMARY: dict[str, Any] = {
 }
 
 
-def check_summary(where: str, value: Any) -> dict[str, Any]:
+def check_summary(value: Any) -> dict[str, Any]:
     """Return the summary if it has the shape that an analysis writes.
 
     Args:
-        where: the name of the file, for messages.
         value: the parsed JSON; a missing `clusters`, `solution` or `counts` becomes an empty one.
 
     Raises:
         InputError: if a value is wrong; the message names its place and the value.
     """
     if not isinstance(value, dict):
-        raise _wrong(where, "", value, "an object")
+        raise _wrong("", value, "an object")
     empty: dict[str, Any] = {"clusters": [], "solution": {}, "counts": {}}
     summary = empty | value
-    _check(where, "", summary, SUMMARY)
+    _check("", summary, SUMMARY)
     return summary
 
 
-def _check(where: str, at: str, value: Any, shape: Any) -> None:
+def _check(at: str, value: Any, shape: Any) -> None:
     if isinstance(shape, OrNull):
         if value is not None:
-            _check(where, at, value, shape.shape)
+            _check(at, value, shape.shape)
     elif isinstance(shape, str):
         if not _KINDS[shape](value):
-            raise _wrong(where, at, value, _NAMES[shape])
+            raise _wrong(at, value, _NAMES[shape])
     elif isinstance(shape, list):
         if not isinstance(value, list):
-            raise _wrong(where, at, value, "a list")
+            raise _wrong(at, value, "a list")
         for number, item in enumerate(value):
-            _check(where, f"{at}[{number}]", item, shape[0])
+            _check(f"{at}[{number}]", item, shape[0])
     elif not isinstance(value, Mapping):
-        raise _wrong(where, at, value, "an object")
+        raise _wrong(at, value, "an object")
     else:
         for name, inner in shape.items():
             key = name.removesuffix("?")
             if key in value or key == name:
-                _check(where, f"{at}.{key}" if at else key, value.get(key), inner)
+                _check(f"{at}.{key}" if at else key, value.get(key), inner)
 
 
-def _wrong(where: str, at: str, value: Any, expected: str) -> InputError:
-    place = f"{at} is" if at else "it is"
-    return InputError(f"{where}: not the output of an analysis: {place} {str(value)[:50]!r} and not {expected}")
+def _wrong(at: str, value: Any, expected: str) -> InputError:
+    return InputError(f"{at or 'it'} is {str(value)[:50]!r} and not {expected}")
 
 
 def _is_number(value: Any) -> bool:
@@ -147,6 +148,13 @@ def _are_numbers(value: Any) -> bool:
     try:
         return isinstance(value, list) and bool((np.asarray(value, dtype=np.float64) >= 0).all())
     except (ValueError, TypeError, OverflowError):
+        return False
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return bool(datetime.strptime(value, TIME_FORMAT).strftime(TIME_FORMAT) == value)
+    except (ValueError, TypeError):
         return False
 
 
@@ -170,7 +178,9 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "count": _is_count,
     "number": _is_number,
     "flag": lambda value: isinstance(value, bool),
+    "time": _is_time,
     "numbers": _are_numbers,
+    "week": lambda value: _are_numbers(value) and np.shape(value) == (7, 24),
     "days": _are_days,
     "counts": lambda value: isinstance(value, Mapping) and all(_is_count(number) for number in value.values()),
 }
@@ -179,7 +189,9 @@ _NAMES = {
     "count": "a count",
     "number": "a number",
     "flag": "true or false",
+    "time": "a time in UTC such as 2024-03-14T05:00:00Z",
     "numbers": "a list of numbers",
+    "week": "seven lists of 24 numbers",
     "days": "rows of day, records and sources, in order of day",
     "counts": "an object of counts",
 }

@@ -1,5 +1,6 @@
 """The destinations of a cluster: how many, in which prefixes, and in which order they are visited."""
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 
 from telescope_transformer.records.addresses import IPV4, network_of, parse_addresses
 from telescope_transformer.records.sensors import ABSENT_DESTINATION
-from telescope_transformer.report.counting import top_values
+from telescope_transformer.report.counting import codes_of, numbered, top_values
 from telescope_transformer.report.window_records import WindowRecords
 
 NO_DESTINATION = str(IPv4Address(ABSENT_DESTINATION))
@@ -31,28 +32,25 @@ def _is_sensor(address: str) -> bool:
 
 
 def target_profiles(
-    joined: WindowRecords, clusters: np.ndarray, destination: tuple[np.ndarray, list[str]], n_clusters: int, top: int
+    joined: WindowRecords, clusters: np.ndarray, n_clusters: int, sensors: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """For each cluster, the number of destinations, the prefixes with most records, and the order of visits.
 
     Args:
         joined: records by window.
         clusters: cluster of each record.
-        destination: code of each record's destination, and the distinct destinations.
         n_clusters: clusters are 0..n_clusters-1.
-        top: the most prefixes to return.
+        sensors: pseudo-address of each named sensor, which is listed by its name.
     """
-    codes, names = destination
+    codes, names = codes_of(joined.table["dst_ip"])
+    sensor_at = {address: name for name, address in sensors.items()}
     # Without a destination column, nothing is known about the targets.
     codes = np.where(np.array([name == NO_DESTINATION for name in names], dtype=bool)[codes], -1, codes)
-    prefixes = [target_prefix(name) for name in names]
-    index = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes))}
-    prefix_codes = np.where(codes < 0, -1, np.array([index[prefix] for prefix in prefixes], dtype=np.int64)[codes])
-    prefix_names = list(index)
+    of_address, prefixes = numbered([target_prefix(name) for name in names])
+    prefix_codes = np.where(codes < 0, -1, of_address[codes])
     by_address = top_values(clusters, codes, n_clusters, names.__getitem__, key="address", count="records", top=0)
-    by_prefix = top_values(
-        clusters, prefix_codes, n_clusters, prefix_names.__getitem__, key="prefix", count="records", top=top
-    )
+    shown = [sensor_at.get(prefix, prefix) for prefix in prefixes]
+    by_prefix = top_values(clusters, prefix_codes, n_clusters, shown.__getitem__, key="prefix", count="records")
     # The order of the pseudo-addresses of sensors has no meaning.
     ordered = np.array([not _is_sensor(name) for name in names], dtype=bool)[codes]
     orders = sweep_orders(joined, clusters, _ranks(names)[codes], ordered, n_clusters)

@@ -84,23 +84,14 @@ def _first_records(
 
     That recurrence is a running maximum.
     """
-    record_keys = np.rec.fromarrays([code, time])
-    window_keys = np.rec.fromarrays([window_code, starts])
-    earliest = _searchsorted_pairs(record_keys, window_keys)
+    # Windows and records are sorted together by source and time, with windows before equal records.
+    is_record = np.repeat(np.array([0, 1], np.int8), [len(starts), len(time)])
+    order = np.lexsort((is_record, np.concatenate([starts, time]), np.concatenate([window_code, code])))
+    records_before = np.empty(len(order), dtype=np.int64)
+    records_before[order] = np.cumsum(is_record[order], dtype=np.int64)
+    earliest = records_before[: len(starts)]
     before = offsets_of(sizes)[:-1]
     return np.maximum.accumulate(earliest - before) + before if len(sizes) else earliest
-
-
-def _searchsorted_pairs(sorted_keys: np.recarray, keys: np.recarray) -> np.ndarray:
-    """`searchsorted` over (code, time): sorts keys and records together, with keys before equal records."""
-    code = np.concatenate([keys.f0, sorted_keys.f0])
-    time = np.concatenate([keys.f1, sorted_keys.f1])
-    is_record = np.concatenate([np.zeros(len(keys), np.int8), np.ones(len(sorted_keys), np.int8)])
-    order = np.lexsort((is_record, time, code))
-    records_before = np.cumsum(is_record[order], dtype=np.int64)
-    found = np.empty(len(order), dtype=np.int64)
-    found[order] = records_before
-    return found[: len(keys)]
 
 
 def _check_sources(code: np.ndarray, taken: np.ndarray, expected: np.ndarray, windows: pa.Table) -> None:

@@ -6,7 +6,7 @@ majority of any cluster is a new cluster.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Inheritance:
     """The cluster id of each group (k,), and the events in order of cluster id."""
 
     ids: np.ndarray
-    events: list[Event] = field(default_factory=list)
+    events: list[Event]
 
 
 def inherit(labels: np.ndarray, former: np.ndarray, sizes: np.ndarray, next_id: int) -> Inheritance:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, calibration_for, cluster, edge_weights
+from telescope_transformer.analysis.clustering_stage import MOST_CALIBRATED
 from telescope_transformer.analysis.embedding_stage import BLOCK, MOST_LEARNED
 from telescope_transformer.arrays import offsets_of
 from telescope_transformer.calibration import Calibration
@@ -37,8 +38,6 @@ DRIFT_OF_THRESHOLD = 0.075
 # Relative change of the scale (log-odds per unit of cosine). A smaller change hardly affects which of two clusters
 # attracts a window more.
 DRIFT_OF_SCALE = 1.5
-# The calibration is checked on this many of the newest windows, as many as `calibration_for` uses.
-MOST_CHECKED = 20_000
 DAYS_BETWEEN_CHECKS = 30
 
 
@@ -153,7 +152,7 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     if not doubled and day < checked["day"] + DAYS_BETWEEN_CHECKS:
         return
     state.set("checked", json.dumps({"windows": max(number, checked["windows"]), "day": day}))
-    rows = state.newest_embeddings(MOST_CHECKED)
+    rows = state.newest_embeddings(MOST_CALIBRATED)
     ids = rows["window_id"].to_numpy()
     found = _calibration(
         embedding_matrix(rows), rows["source"], settings, embed, lambda: windows_of(state, ids).to_table()
@@ -194,7 +193,7 @@ def _renew(
         elif not drifted:
             return
     say("the calibration has drifted: clustering all windows anew" if drifted else "clustering all windows anew")
-    newest = slice(max(0, len(ids) - MOST_CHECKED), None)
+    newest = slice(max(0, len(ids) - MOST_CALIBRATED), None)
     calibration = _calibration(
         own[newest],
         rows["source"].slice(newest.start),

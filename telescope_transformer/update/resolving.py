@@ -40,22 +40,12 @@ class ClusterSums:
         return ClusterSums(self.ids[rows], self.sizes[rows], self.sums[rows])
 
 
-def attracting(clusters: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
-    """Which clusters attract some window and are among the `most` that attract it most strongly, bool (k,)."""
-    chosen = np.zeros(len(clusters.ids), dtype=bool)
-    if len(clusters.ids) and len(vectors):
-        weight = vectors.astype(np.float32) @ clusters.sums.astype(np.float32).T - threshold * clusters.sizes
-        if most < len(clusters.ids):
-            least = np.partition(weight, -most, axis=1)[:, [-most]]
-            weight[weight < least] = 0.0
-        chosen = np.asarray((weight > 0).any(axis=0))
-    return chosen
-
-
-def affinities(clusters: ClusterSums, vectors: np.ndarray, threshold: float) -> np.ndarray:
+def affinities(
+    clusters: ClusterSums, vectors: np.ndarray, threshold: float, precision: type[np.floating] = np.float64
+) -> np.ndarray:
     """Sum of the weights between each window and the windows of each cluster, (m, k)."""
-    sums: np.ndarray = vectors @ clusters.sums.T - threshold * clusters.sizes
-    return sums
+    products: np.ndarray = vectors.astype(precision) @ clusters.sums.astype(precision).T
+    return products - threshold * clusters.sizes
 
 
 def solve_attracted(

@@ -26,6 +26,7 @@ from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate
 from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
 from telescope_transformer.update.model import StateModel
+from telescope_transformer.update.open_windows import Extension, extend
 from telescope_transformer.update.renewal import (
     blended,
     check_settings,
@@ -38,7 +39,6 @@ from telescope_transformer.update.renewal import (
 from telescope_transformer.update.retention import age, revive
 from telescope_transformer.update.schema import CLOSED_COLUMNS
 from telescope_transformer.update.state import State
-from telescope_transformer.update.tails import Extension, extend
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, Windows
 from telescope_transformer.words import certificate, clusters_in_words, counted, iso_time
 
@@ -128,7 +128,7 @@ def update(
     for given in several:
         file = given if isinstance(given, InputFile) else InputFile(Path(given))
         try:
-            step = _take_input(work, file, partial(read, given))
+            step = _add_input(work, file, partial(read, given))
         except InputError as error:
             # A file without flow records is skipped if there are several files, but it is an error if it is the only
             # one.
@@ -159,7 +159,7 @@ def _until_now(newest: int) -> int:
     return min(newest, time.time_ns() // 1000)
 
 
-def _take_input(work: "_Work", file: InputFile, read: Callable[[], FlowRecords]) -> Step | None:
+def _add_input(work: "_Work", file: InputFile, read: Callable[[], FlowRecords]) -> Step | None:
     """Add the new part of one input; None if there is nothing new."""
     state, started = work.state, time.perf_counter()
     earlier = None if file.from_pipe else _earlier(state, file.name)
@@ -171,7 +171,7 @@ def _take_input(work: "_Work", file: InputFile, read: Callable[[], FlowRecords])
     except NoRecordsError:
         flow = no_records()
     with state.transaction():
-        result = _take(work, flow)
+        result = _add(work, flow)
         if flow.table.num_rows:
             newest = _until_now(pc.max(flow.table["timestamp"]).as_py())
             if work.keep_days is not None:
@@ -219,7 +219,9 @@ def settings_of(
 
 
 @dataclass
-class _Taken:
+class _Added:
+    """What the steps of one input did, in total."""
+
     windows: int = 0
     events: int = 0
     nodes: int = 0
@@ -237,11 +239,11 @@ class _Work:
     say: Say
 
 
-def _take(work: _Work, flow: FlowRecords) -> _Taken:
+def _add(work: _Work, flow: FlowRecords) -> _Added:
     """Add the records of one input: extend the open windows, and cluster the windows that are new or have grown."""
-    state, taken = work.state, _Taken()
+    state, added = work.state, _Added()
     if flow.table.num_rows == 0:
-        return taken
+        return added
     sources = pa.table({"source": pc.unique(flow.table["src_ip"])})
     former = state.open_windows(sources)
     extension = extend(
@@ -257,7 +259,7 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
     long = extension.windows.filter(pc.and_(enough, pc.invert(kept)))
     if long.num_rows == 0:
         _write_windows(state, extension, carried)
-        return taken
+        return added
     own, threshold = _embedded(work, extension, long)
     vectors = _with_former(state, own, long["source"]).astype(np.float64)
     _write_windows(state, extension, carried)
@@ -273,13 +275,13 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
         )
         result, moved = _solve(state, new, starts[rows], threshold, work.settings)
         _write_step(state, new, own[rows], result, long["end"].to_numpy()[rows] // DAY, threshold, flow)
-        taken.windows += len(rows)
-        taken.events += len(result.events)
-        taken.nodes += result.nodes
-        taken.moved.append(moved)
+        added.windows += len(rows)
+        added.events += len(result.events)
+        added.nodes += result.nodes
+        added.moved.append(moved)
     grown = changed.filter(pc.is_valid(changed["cluster"]))
-    update_certificate(state, grown, long["window_id"].to_numpy(), np.concatenate(taken.moved))
-    return taken
+    update_certificate(state, grown, long["window_id"].to_numpy(), np.concatenate(added.moved))
+    return added
 
 
 def _embedded(work: _Work, extension: Extension, long: pa.Table) -> tuple[np.ndarray, float]:

@@ -8,7 +8,7 @@ from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
-from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_attracted
+from telescope_transformer.update.resolving import ClusterSums, affinities, initial_labels, solve_attracted
 
 # Number of old windows that a step may move. Half of them are the windows with the smallest margins. The others come
 # from a random cluster and its nearest clusters, which are taken as a whole if they fit, so that every cluster is
@@ -138,8 +138,14 @@ def _margins(clusters: ClusterSums, vectors: np.ndarray, own: np.ndarray, thresh
 
 
 def attracted_clusters(clusters: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
-    """The clusters that attract one of the windows, and those whose ids are in `homes`."""
-    chosen = attracting(clusters, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(clusters.ids, homes)
+    """For each window, the `CLUSTERS_PER_NEW` clusters that attract it most; and those whose ids are in `homes`."""
+    chosen = np.isin(clusters.ids, homes)
+    if len(clusters.ids) and len(vectors):
+        weight = affinities(clusters, vectors, threshold, np.float32)
+        if len(clusters.ids) > CLUSTERS_PER_NEW:
+            least = np.partition(weight, -CLUSTERS_PER_NEW, axis=1)[:, [-CLUSTERS_PER_NEW]]
+            weight[weight < least] = 0.0
+        chosen |= (weight > 0).any(axis=0)
     return clusters.take(np.flatnonzero(chosen))
 
 

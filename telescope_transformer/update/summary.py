@@ -19,6 +19,7 @@ from telescope_transformer.analysis import (
     threshold_sweep,
     windows_table,
 )
+from telescope_transformer.arrays import with_column
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution
 from telescope_transformer.correlation_clustering.graph import DenseGraph
@@ -30,11 +31,11 @@ from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import all_sources, analyses_below, name_clusters, profile_clusters
+from telescope_transformer.report.attribution import explain_clusters
 from telescope_transformer.report.folder import read_summary
 from telescope_transformer.report.news import period_of
 from telescope_transformer.report.services import with_services
 from telescope_transformer.report.sources import without_lone_short
-from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.update.certificate import current
@@ -96,7 +97,7 @@ def summarise(
     margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
     confidence = windows["placement"].to_numpy()
     table = windows_table(windows, own, labels, margins, confidence)
-    table = with_services(table.set_column(0, "window_id", windows["window_id"]), flow.table)
+    table = with_services(with_column(table, "window_id", windows["window_id"]), flow.table)
     owners = read_owners(networks)
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
@@ -105,8 +106,8 @@ def summarise(
     stable, levels = pa.array(ids[labels], pa.int32()), None
     if granularity and table.num_rows:
         levels, found["granularity"] = threshold_sweep(table, own, profiles, settings["threshold"])
-        levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
-    table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
+        levels = with_column(levels, f"at_{settings['threshold']:.3f}", stable)
+    table, profiles = with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
     _name(state, profiles)
     return Analysis(
         windows=table,
@@ -183,12 +184,8 @@ def _placed(
         core_records=settings["core_records"],
         seed=settings["seed"],
     )
-    windows = _with_column(windows, "cluster", pa.array(labels, pa.int32()))
+    windows = with_column(windows, "cluster", pa.array(labels, pa.int32()))
     return windows.append_column("placement", pa.array(confidence, mask=np.isnan(confidence))), vectors, own
-
-
-def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, values)
 
 
 def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:

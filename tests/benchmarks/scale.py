@@ -131,6 +131,7 @@ def profiles_like() -> list[dict[str, Any]]:
 
 def page(n_windows: int) -> dict[str, Any]:
     """A report of the given number of windows: an eighth are alone, the others are in clusters of every size."""
+    from telescope_transformer.analysis import sources_table
     from telescope_transformer.arrays import unit_rows
     from telescope_transformer.embedding import embedding_column
     from telescope_transformer.records.addresses import format_ipv4
@@ -168,7 +169,7 @@ def page(n_windows: int) -> dict[str, Any]:
     like = profiles_like()
     sizes = np.bincount(clusters[clusters < len(several)]).tolist()
     profiles = [like[k % len(like)] | {"cluster": k, "n_windows": size} for k, size in enumerate(sizes)]
-    html = render_report(ReportData(windows, profiles, {"cost": 1.0}))
+    html = render_report(ReportData(windows, sources_table(windows), profiles, {"cost": 1.0}))
     return {"windows": n_windows, "clusters": len(several), "page_mb": round(len(html.encode()) / 1e6, 2)}
 
 

@@ -449,6 +449,13 @@ def test_a_cluster_that_has_gone_empties_its_sets_and_the_message_says_why(
         export_clusters(running, format, tmp_path / "x", [5])
 
 
+def test_a_cluster_that_has_gone_may_have_a_large_number(running: Path, tmp_path: Path) -> None:
+    summary = json.loads((running / "clusters.json").read_text())
+    summary["events"].append({"day": "2024-03-06", "event": "birth", "cluster": 2**33, "windows": 2})
+    (running / "clusters.json").write_text(json.dumps(summary))
+    assert export_clusters(running, "json", tmp_path / "x", [1, 2**33]) == 1
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_cluster_that_has_gone_can_be_exported_in_every_format(running: Path, tmp_path: Path, format: str) -> None:
     if format in ("stix", "misp"):

@@ -53,7 +53,7 @@ def test_every_source_is_there_with_all_its_records(whole, records):
     )
     found = table.select(["source", "n_records", "first_seen", "last_seen"]).sort_by("source")
     assert found.to_pydict() == expected.sort_by("src_ip").rename_columns(found.column_names).to_pydict()
-    codes = service_codes(*(records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))).tolist()
+    codes = service_codes(records).tolist()
     counts = {name: Counter() for name in table["source"].to_pylist()}
     for name, code in zip(records["src_ip"].to_pylist(), codes, strict=True):
         counts[name][code] += 1

@@ -15,9 +15,10 @@ from telescope_transformer.report import (
     all_sources,
     name_clusters,
     profile_clusters,
-    traffic_by_day,
     write_report,
 )
+from telescope_transformer.report.counting import codes_of
+from telescope_transformer.report.days import days_of_groups
 from telescope_transformer.report.services import with_services
 
 
@@ -30,13 +31,15 @@ def telescope(rng: np.random.Generator) -> Telescope:
 def report_data(telescope: Telescope) -> ReportData:
     profiles = profile_clusters(telescope.records, telescope.windows)
     name_clusters(profiles)
+    times, sources = telescope.records["timestamp"].to_numpy(), codes_of(telescope.records["src_ip"])[0]
+    everything = np.zeros(len(times), dtype=np.int64)
     windows = with_services(telescope.windows, telescope.records)
     rejects = {"file": [HOSTILE], "row": [3], "field": ["src_ip"], "value": [HOSTILE], "reason": [HOSTILE]}
     return ReportData(
         windows=windows,
         profiles=profiles,
         sources=every_source(sources_table(windows), all_sources(telescope.records)),
-        traffic=traffic_by_day(telescope.records),
+        traffic=days_of_groups(everything, times, sources, 1)[0],
         solution={"threshold": 0.5, "cost": 2.0, "lower_bound": 1.5, "gap": 0.25, "solver": "greedy", "n_clusters": 3},
         counts={"read": 242, "kept": 241, "rejected": 1},
         rejects=pa.table(rejects),

@@ -10,6 +10,7 @@ import pytest
 from devtools import BROWSER, Page
 from made_telescope import HOSTILE
 
+from telescope_transformer.analysis import sources_table
 from telescope_transformer.report import ReportData, write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")]
@@ -91,12 +92,21 @@ def test_a_source_that_is_alone_is_said_to_be_alone(chromium: Page, report_data:
     index = report_data.windows.column_names.index("cluster")
     windows = report_data.windows.set_column(index, "cluster", clusters)
     one = {**report_data.profiles[0], "cluster": 3, "n_windows": 1, "name": "alone"}
-    data = replace(report_data, windows=windows, sources=None, profiles=[*report_data.profiles, one])
+    data = replace(report_data, windows=windows, sources=sources_table(windows), profiles=[*report_data.profiles, one])
     write_report(tmp_path / "alone.html", data)
     page = chromium.open((tmp_path / "alone.html").as_uri())
     search(page, "192.0.2.1")
     assert "It is alone: no other source behaves like it." in found(page)
     assert "1 window in no cluster: 1 like no other;" in page.value("document.getElementById('alone').textContent")
+
+
+def test_a_cluster_without_times_is_opened(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
+    left_out = ("first_seen", "last_seen")
+    profiles = [{name: one[name] for name in one if name not in left_out} for one in report_data.profiles]
+    write_report(tmp_path / "timeless.html", replace(report_data, profiles=profiles))
+    page = chromium.open((tmp_path / "timeless.html").as_uri())
+    page.value("document.querySelector('button[data-open=\"1\"]').click()")
+    assert "destinations" in page.value("document.getElementById('detail').textContent")
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,11 @@ def test_the_last_two_days_of_a_folder_are_compared(tmp_path: Path) -> None:
     assert [row["change"] for row in found["clusters"]] == ["grown"]
     alone = CliRunner().invoke(app, ["compare", str(tmp_path / "out" / "2024-03-03")])
     assert "several days" in str(alone.exception)
+
+
+def test_changes_beyond_a_screen_are_counted(tmp_path: Path) -> None:
+    monday = write(tmp_path / "monday", {k: [2 * k, 2 * k + 1] for k in range(25)})
+    tuesday = write(tmp_path / "tuesday", {0: [100, 101]})
+    lines = CliRunner().invoke(app, ["compare", str(monday), str(tuesday)]).stdout.splitlines()
+    # Two sentences about all, one of the 25 clusters that are gone and of the new one each.
+    assert (len(lines), lines[-1]) == (21, "and 8 more changes; --output and --json have all")

@@ -149,9 +149,11 @@ def test_rejects_of_another_kind_are_named(summary: dict[str, Any], tmp_path: Pa
         (lambda one: one.update(traffic=[[9, 1, 1], [8, 1, 1]]), "traffic is"),
         (lambda one: one.update(traffic=[[8, 1, 1], [2**50, 1, 1]]), "traffic is"),
         (lambda one: one["clusters"].append(one["clusters"][0]), "cluster 0 twice"),
+        (lambda one: one["clusters"][0].update(last_seen="yesterday"), r"clusters\[0\]\.last_seen is"),
+        (lambda one: one["clusters"][0].update(rhythm=[1, 2]), r"clusters\[0\]\.rhythm is"),
     ],
 )
-def test_days_in_disorder_and_repeated_clusters_are_named(
+def test_what_the_page_cannot_draw_is_named(
     summary: dict[str, Any], tmp_path: Path, change: Callable[[dict[str, Any]], None], told: str
 ) -> None:
     change(summary)

@@ -57,7 +57,8 @@ def test_the_same_data_give_the_same_page(report_data: ReportData, tmp_path: Pat
 
 
 def test_a_page_without_windows_still_shows_the_rejects(report_data: ReportData) -> None:
-    empty = ReportData(windows=report_data.windows.slice(0, 0), profiles=[], solution={}, rejects=report_data.rejects)
+    windows, sources = report_data.windows.slice(0, 0), report_data.sources.slice(0, 0)
+    empty = ReportData(windows, sources, profiles=[], solution={}, rejects=report_data.rejects)
     assert "Rejected rows" in render_report(empty)
 
 
@@ -97,7 +98,7 @@ def large_page() -> str:
     numbered = [
         profiles[k % 3] | {"cluster": k, "activity": rng.integers(0, 99, 60).tolist()} for k in range(n_clusters)
     ]
-    return render_report(ReportData(windows=windows, profiles=numbered, solution={"cost": 1.0}))
+    return render_report(ReportData(windows, sources_table(windows), profiles=numbered, solution={"cost": 1.0}))
 
 
 def test_one_hundred_thousand_windows_stay_under_five_megabytes(large_page: str) -> None:

@@ -7,8 +7,8 @@ import pyarrow as pa
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.embedding import embedding_column
+from telescope_transformer.report.attribution import explain_clusters
 from telescope_transformer.report.granularity import walk_thresholds
-from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.windows import cut_windows
 
 

@@ -41,8 +41,8 @@ class ClusterDetail {
       ["sources", integer.format(cluster.n_sources)],
       ["windows", integer.format(cluster.n_windows)],
       ["records", integer.format(cluster.n_records)],
-      ["first seen", minute(Date.parse(cluster.first_seen) / 1000)],
-      ["last seen", minute(Date.parse(cluster.last_seen) / 1000)],
+      ["first seen", cluster.first_seen && minute(Date.parse(cluster.first_seen) / 1000)],
+      ["last seen", cluster.last_seen && minute(Date.parse(cluster.last_seen) / 1000)],
       [
         "inter-arrival time",
         cluster.timing &&
@@ -86,38 +86,21 @@ class ClusterDetail {
   }
 
   counted(cluster) {
+    const { targets } = cluster;
+    const owners = cluster.owners?.map((row) => {
+      const number = row.asn ? `AS${row.asn}` : "";
+      return { ...row, owner: row.name ?? number, name: number };
+    });
+    const ofWindows = (number) => `${integer.format(number ?? 0)} of ${counted(cluster.n_windows, "window")}`;
     return [
-      ...part("Services", cluster.services, () =>
-        this.ranked(cluster.services, "service", "records", cluster.n_services),
-      ),
-      ...part("Networks of the sources", cluster.networks, () =>
-        this.ranked(cluster.networks, "network", "sources", cluster.n_networks),
-      ),
-      ...part("Autonomous systems", cluster.owners, () =>
-        this.ranked(
-          cluster.owners.map((o) => ({ ...o, owner: o.name ?? `AS${o.asn}`, name: o.asn ? `AS${o.asn}` : "" })),
-          "owner",
-          "sources",
-          cluster.n_owners,
-        ),
-      ),
-      ...part("Countries", cluster.countries, () =>
-        this.ranked(cluster.countries, "country", "sources", cluster.n_countries),
-      ),
-      ...part(targetsHeading(cluster.targets?.order), cluster.targets?.prefixes, () =>
-        this.ranked(cluster.targets.prefixes, "prefix", "records", cluster.targets.n_prefixes),
-      ),
-      ...part(
-        `Labels: ${integer.format(cluster.n_labelled ?? 0)} of ${counted(cluster.n_windows, "window")} labelled`,
-        cluster.labels,
-        () => this.ranked(cluster.labels, "label", "windows"),
-      ),
-      ...part(
-        `Tools: ${integer.format(cluster.n_with_tool ?? 0)} of ${counted(cluster.n_windows, "window")} with a mark`,
-        cluster.tools,
-        () => this.ranked(cluster.tools, "tool", "windows"),
-      ),
-    ];
+      ["Services", cluster.services, "service", "records", cluster.n_services],
+      ["Networks of the sources", cluster.networks, "network", "sources", cluster.n_networks],
+      ["Autonomous systems", owners, "owner", "sources", cluster.n_owners],
+      ["Countries", cluster.countries, "country", "sources", cluster.n_countries],
+      [targetsHeading(targets?.order), targets?.prefixes, "prefix", "records", targets?.n_prefixes],
+      [`Labels: ${ofWindows(cluster.n_labelled)} labelled`, cluster.labels, "label", "windows"],
+      [`Tools: ${ofWindows(cluster.n_with_tool)} with a mark`, cluster.tools, "tool", "windows"],
+    ].flatMap(([title, rows, ...how]) => part(title, rows, () => this.ranked(rows, ...how)));
   }
 
   ranked(rows, key, count, total = rows.length) {

@@ -310,21 +310,17 @@ class Search {
     let cluster = "none: too few records";
     if (row.cluster !== null)
       cluster = this.report.byNumber.has(row.cluster) ? clusterLink(this.report, row.cluster, this.onChoose) : "alone";
-    return element(
-      "tr",
-      {},
-      element("td", {}, row.source),
-      element("td", {}, cluster),
-      element("td", { class: "number" }, integer.format(row.records)),
-      element(
-        "td",
-        {},
-        [row.service, row.other_services && `${integer.format(row.other_services)} more`].filter(Boolean).join(", "),
-      ),
-      element("td", { class: "nowrap" }, row.first),
-      element("td", { class: "nowrap" }, row.last),
-      element("td", {}, row.label ?? ""),
-    );
+    const more = row.other_services && `${integer.format(row.other_services)} more`;
+    const cells = [
+      [row.source],
+      [cluster],
+      [integer.format(row.records), "number"],
+      [[row.service, more].filter(Boolean).join(", ")],
+      [row.first, "nowrap"],
+      [row.last, "nowrap"],
+      [row.label ?? ""],
+    ];
+    return element("tr", {}, ...cells.map(([content, kind = null]) => element("td", { class: kind }, content)));
   }
 }
 

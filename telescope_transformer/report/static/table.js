@@ -3,30 +3,30 @@
 const PAGE = 50;
 
 const COLUMNS = [
-  { name: "Name", key: (c) => c.name, cell: nameCell, wide: true },
+  { name: "Name", key: (c) => c.name, cell: nameCell, kind: "wide" },
   {
     name: "Sources",
     key: (c) => c.n_sources,
     text: (c) => integer.format(c.n_sources),
-    number: true,
+    kind: "number",
     first: "descending",
   },
   {
     name: "Records",
     key: (c) => c.shown_records,
     text: (c) => integer.format(c.shown_records),
-    number: true,
+    kind: "number",
     first: "descending",
   },
-  { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, wide: true },
+  { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, kind: "wide" },
   { name: "Activity", key: (c) => c.active, cell: activityCell, first: "descending" },
   { name: "News", key: (c) => ["new", "growing", "gone", "steady"].indexOf(c.news), cell: newsCell },
-  { name: "First seen", key: (c) => c.first_seen, text: (c) => c.first_seen.slice(0, 10), nowrap: true },
+  { name: "First seen", key: (c) => c.first_seen ?? "", text: (c) => c.first_seen?.slice(0, 10) ?? "", kind: "nowrap" },
   {
     name: "Last seen",
-    key: (c) => c.last_seen,
-    text: (c) => c.last_seen.slice(0, 10),
-    nowrap: true,
+    key: (c) => c.last_seen ?? "",
+    text: (c) => c.last_seen?.slice(0, 10) ?? "",
+    kind: "nowrap",
     first: "descending",
   },
   { name: "Networks", key: (c) => c.n_networks ?? 0, text: networksText, first: "descending" },
@@ -46,7 +46,7 @@ const COLUMNS = [
     name: "Stability",
     key: (c) => c.stability ?? -1,
     text: (c) => (c.stability === undefined ? "" : share(c.stability)),
-    number: true,
+    kind: "number",
     first: "descending",
     optional: (c) => c.stability !== undefined,
   },
@@ -133,7 +133,7 @@ class ClusterTable {
     const row = element("tr");
     for (const column of this.columns) {
       const sort = column === this.sorted.column ? this.sorted.direction : null;
-      const head = { scope: "col", class: column.number ? "number" : null, "aria-sort": sort };
+      const head = { scope: "col", class: column.kind === "number" ? "number" : null, "aria-sort": sort };
       row.append(
         element(
           "th",
@@ -206,7 +206,7 @@ class ClusterTable {
     const cells = this.columns.map((column) =>
       element(
         "td",
-        { class: column.number ? "number" : column.nowrap ? "nowrap" : column.wide ? "wide" : null },
+        { class: column.kind },
         column.cell ? column.cell(cluster, this.report, this) : column.text(cluster),
       ),
     );

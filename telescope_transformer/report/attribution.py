@@ -1,8 +1,8 @@
-"""Explains why the windows of a cluster are together: how much of their similarity each group of fields explains.
+"""Attributes the similarity of the windows of a cluster to groups of fields.
 
-The values of these fields in a window are replaced by those of a window from another cluster, so the model only sees
-values that really occur. The drop in similarity between the window and the mean of its own cluster is what these
-fields explain.
+The values that a window has in these fields are replaced by those of a window from another cluster, so the model only
+sees values that really occur. How much the similarity between the window and the mean of its own cluster drops is what
+the fields explain.
 """
 
 from typing import Any
@@ -69,10 +69,13 @@ def _with_records(records: pa.Table, windows: pa.Table) -> tuple[pa.Table, pa.Ta
     """The windows sorted by source and start, and the same windows with the fields of their records."""
     joined = join_records(records, windows)
     windows = windows.take(pa.array(joined.order))
-    fields = [name for group in FIELD_GROUPS.values() for name in group if name in joined.table.column_names]
-    flat = {name: joined.table[name].combine_chunks() for name in fields}
+    flat = {name: joined.table[name].combine_chunks() for name in _fields_in(joined.table)}
     sources = windows["source"].combine_chunks()
     return windows, assemble_windows(sources, joined.offsets.astype(np.int32), flat, {})
+
+
+def _fields_in(table: pa.Table) -> list[str]:
+    return [name for group in FIELD_GROUPS.values() for name in group if name in table.column_names]
 
 
 def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -95,8 +98,7 @@ def _donors(clusters: np.ndarray, members: np.ndarray, rng: np.random.Generator)
 def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
     """The concatenated record fields of some windows, and the number of records of each window."""
     taken = windows.take(pa.array(rows))
-    fields = [name for group in FIELD_GROUPS.values() for name in group if name in taken.column_names]
-    flat = {name: pc.list_flatten(taken[name]).combine_chunks() for name in fields}
+    flat = {name: pc.list_flatten(taken[name]).combine_chunks() for name in _fields_in(taken)}
     return flat, taken["n_records"].to_numpy().astype(np.int64)
 
 

@@ -19,7 +19,7 @@ REPORTED = "reported"
 FAILED = "report failed"
 
 
-class NewsTeller:
+class Notifier:
     """Reports new clusters to a command, each cluster only once, even if the watch is restarted.
 
     Args:
@@ -39,7 +39,7 @@ class NewsTeller:
             raise InputError("--on-new is empty")
         self._say_error = say_error
 
-    def tell(self, lines: Sequence[Mapping[str, Any]], state: State) -> None:
+    def notify(self, lines: Sequence[Mapping[str, Any]], state: State) -> None:
         """Send the clusters that have not been reported yet to the command, as a JSON list on its standard input.
 
         If the command fails, they are reported again the next time.

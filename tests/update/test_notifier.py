@@ -9,7 +9,7 @@ import pytest
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.update import State
-from telescope_transformer.update.news import NewsTeller
+from telescope_transformer.update.notifier import Notifier
 
 LINE = {"cluster": 7, "name": "$(touch run); `touch run`", "text": "A new cluster."}
 
@@ -30,7 +30,7 @@ def test_a_new_cluster_is_reported_once_and_without_a_shell(
     command = f'{sys.executable} -c "{program}" "; touch run"'
     for lines in ([LINE], [LINE], [LINE, {**LINE, "cluster": 8}]):
         # Each iteration stands for another run of `watch`.
-        NewsTeller(command, say_error=pytest.fail).tell(lines, state)
+        Notifier(command, say_error=pytest.fail).notify(lines, state)
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     assert [[one["cluster"] for one in lines] for lines in told] == [[7], [8]]
     assert (tmp_path / "arguments").read_text() == "; touch run"
@@ -40,9 +40,9 @@ def test_a_new_cluster_is_reported_once_and_without_a_shell(
 @pytest.mark.parametrize("command", ["no-such-program", f"{sys.executable} -c 'raise SystemExit(3)'"])
 def test_a_failing_command_is_reported_and_run_again_the_next_time(command: str, state: State) -> None:
     said: list[str] = []
-    teller = NewsTeller(command, say_error=said.append)
-    teller.tell([LINE], state)
-    teller.tell([LINE], state)
+    notifier = Notifier(command, say_error=said.append)
+    notifier.notify([LINE], state)
+    notifier.notify([LINE], state)
     assert len(said) == 2
     assert all(message.startswith(command.split(" ")[0]) for message in said)
 
@@ -51,16 +51,16 @@ def test_clusters_whose_report_failed_are_reported_even_if_they_are_no_longer_ne
     tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    NewsTeller("false", say_error=lambda _: None).tell([LINE], state)
+    Notifier("false", say_error=lambda _: None).notify([LINE], state)
     keep = f"{sys.executable} -c \"import sys; open('told', 'w').write(sys.stdin.read())\""
-    NewsTeller(keep, say_error=pytest.fail).tell([{**LINE, "cluster": 8}], state)
+    Notifier(keep, say_error=pytest.fail).notify([{**LINE, "cluster": 8}], state)
     assert [line["cluster"] for line in json.loads((tmp_path / "told").read_text())] == [7, 8]
     (tmp_path / "told").unlink()
-    NewsTeller(keep, say_error=pytest.fail).tell([], state)
+    Notifier(keep, say_error=pytest.fail).notify([], state)
     assert not (tmp_path / "told").exists()
 
 
 @pytest.mark.parametrize("command", ["", "a 'b"])
 def test_an_unusable_command_is_refused(command: str) -> None:
     with pytest.raises(InputError, match="--on-new"):
-        NewsTeller(command, say_error=pytest.fail)
+        Notifier(command, say_error=pytest.fail)
