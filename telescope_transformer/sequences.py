@@ -24,7 +24,7 @@ from telescope_transformer.records.in_memory import (
     has_source,
     read_table,
 )
-from telescope_transformer.records.text import VALID
+from telescope_transformer.records.text_columns import VALID
 from telescope_transformer.records.times import TimeReader
 from telescope_transformer.records.validation import EARLIEST_PLAUSIBLE, unpacked
 from telescope_transformer.windows import WINDOW, cut_windows

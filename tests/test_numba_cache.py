@@ -26,7 +26,7 @@ def test_kernels_run_without_a_home_and_with_a_package_that_cannot_be_written(
         "    if dir is not None and 'telescope_transformer' in str(dir): raise OSError('read-only')\n"
         "    return make(*args, dir=dir, **named)\n"
         "tempfile.TemporaryFile = refuse\n"
-        "from telescope_transformer.records.text import trim\n"
+        "from telescope_transformer.records.text_columns import trim\n"
         "import numpy, os\n"
         "assert trim(numpy.frombuffer(b' a ', dtype=numpy.uint8), 0, 3) == (1, 2)\n"
         "print(os.environ['NUMBA_CACHE_DIR'])\n"

@@ -29,7 +29,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.labels.malicious import MALICIOUS, malicious_label
 from telescope_transformer.labels.periods import Period, parse_period, period_of_name
 from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels
-from telescope_transformer.records.lines import as_utf8
+from telescope_transformer.records.text_blocks import as_utf8
 from telescope_transformer.words import counted, one_line
 
 _NO_LISTS = re.compile(r"(licen[cs]e|readme|changelog|copying)(\..*)?|.*\.md", re.IGNORECASE)

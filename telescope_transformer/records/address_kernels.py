@@ -6,7 +6,7 @@ An address is three numbers: `high` and `low` (the two 64-bit halves; an IPv4 ad
 import numpy as np
 from numba import njit
 
-from telescope_transformer.records.text import trim
+from telescope_transformer.records.text_columns import trim
 
 EMPTY, IPV4, IPV6, MALFORMED = 0, 4, 6, 255
 

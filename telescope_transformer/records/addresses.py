@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from telescope_transformer.records import address_kernels as kernels
 from telescope_transformer.records.address_kernels import EMPTY, IPV4, IPV6, MALFORMED
-from telescope_transformer.records.text import string_array, text_view
+from telescope_transformer.records.text_columns import string_array, text_view
 
 __all__ = [
     "EMPTY",
@@ -22,7 +22,6 @@ __all__ = [
     "IPV6",
     "MALFORMED",
     "Addresses",
-    "canonical_addresses",
     "fold_address",
     "format_addresses",
     "format_ipv4",
@@ -70,12 +69,6 @@ def format_addresses(addresses: Addresses) -> pa.StringArray:
     offsets = np.empty(rows + 1, dtype=np.int32)
     used = kernels.format_addresses(addresses.high, addresses.low, addresses.kind, out, offsets)
     return string_array(out[:used].copy(), offsets)
-
-
-def canonical_addresses(values: pa.Array | pa.ChunkedArray) -> tuple[pa.StringArray, np.ndarray]:
-    """Canonical text of a column of addresses, and whether each value was an address (bool, n)."""
-    addresses = parse_addresses(values)
-    return format_addresses(addresses), (addresses.kind == IPV4) | (addresses.kind == IPV6)
 
 
 def parse_ipv4(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

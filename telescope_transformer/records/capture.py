@@ -131,7 +131,7 @@ class Collector:
         refused = buffers.refused[: walk.refused]
         offsets = refused["at"] + base
         reasons = [REASONS[why] for why in refused["why"].tolist()]
-        return rejects_table(self._file, offsets, ["packet"] * walk.refused, [None] * walk.refused, reasons)
+        return rejects_table(self._file, offsets, "packet", [None] * walk.refused, reasons)
 
 
 def read_capture(

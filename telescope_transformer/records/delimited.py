@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.lines import TextBlocks
-from telescope_transformer.records.rejects import escaped, rejects_table
+from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.splitting import (
     BLANKS,
     COMMENT,
@@ -21,6 +20,7 @@ from telescope_transformer.records.splitting import (
     measure,
     split_rows,
 )
+from telescope_transformer.records.text_blocks import TextBlocks
 from telescope_transformer.words import counted
 
 _DELIMITERS = b",\t;|\x01\x1f^"
@@ -382,7 +382,7 @@ class Table:
             else f"{counted(int(counts[place]), 'column')} where {expected} are expected"
             for place in places
         ]
-        rejects = rejects_table(self._name, places + self.next_row, ["row"] * len(places), texts, reasons)
+        rejects = rejects_table(self._name, places + self.next_row, "row", texts, reasons)
         return rejects, int((kinds == COMMENT).sum()) + rulers
 
 
@@ -411,11 +411,3 @@ def text_rows(text: TextBlocks, table: Table, skip: int = 0) -> Iterator[RawBatc
     if carried:
         yield table.split(carried)[0]
     text.raise_damage()
-
-
-def delimiter_named(text: str, name: str) -> int:
-    """`text` as a single byte; raises FlowRecordError if it has any other length."""
-    encoded = text.encode("utf-8", "backslashreplace")
-    if len(encoded) != 1:
-        raise FlowRecordError(f"{name}: the separator {escaped(text)!r} is not a single byte")
-    return encoded[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import LONGEST_LINE, TextBlocks, as_utf8
+from telescope_transformer.records.text_blocks import LONGEST_LINE, TextBlocks, as_utf8
 
 _CONTAINERS = frozenset(("hits", "Records", "records", "flows", "events", "logEvents", "results", "data"))
 """Keys under which an object may hold an array of records: those of Elasticsearch, AWS and of common exports."""
@@ -55,7 +55,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, object_pairs_hook=_object)
 # A tab or another control character within text costs no line.
 _LINE_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, strict=False, object_pairs_hook=_object)
-# JSON has no escape `\x`: NGINX writes it, and `lines.py` for bytes that are not UTF-8.
+# JSON has no escape `\x`: NGINX writes it, and `text_blocks.py` for bytes that are not UTF-8.
 _BYTE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\x")
 
 

@@ -28,10 +28,10 @@ from telescope_transformer.records.json_items import (
     objects,
     unwrapped,
 )
-from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.partitions import fields_of_partitions
 from telescope_transformer.records.raw_records import RawRecords
 from telescope_transformer.records.rejects import rejects_table
+from telescope_transformer.records.text_blocks import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
@@ -189,7 +189,7 @@ class _Reading:
         return rejects_table(
             self.file.name,
             [item.row for item in bad],
-            ["row"] * len(bad),
+            "row",
             [item.text for item in bad],
             [item.reason or "" for item in bad],
         )

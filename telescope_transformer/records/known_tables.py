@@ -15,9 +15,9 @@ from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import Layout, Table, find_header, first_lines, text_rows
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.nulls import NULL_TEXTS
 from telescope_transformer.records.partitions import fields_of_partitions
+from telescope_transformer.records.text_blocks import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.validation import Chunk, Validator
 
 Raw = dict[str, pa.Array]

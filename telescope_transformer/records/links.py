@@ -4,6 +4,8 @@ Link types are those of the tcpdump group (www.tcpdump.org/linktypes.html). Posi
 compared with the end of the packet before it is read.
 """
 
+from collections.abc import Iterable
+
 from numba import njit
 
 from telescope_transformer.records.memory import big16, big32, byte_at, little16, little32
@@ -43,10 +45,15 @@ _LISTED = """
 _NAMES = dict(zip(map(int, _LISTED.split()[::2]), _LISTED.split()[1::2], strict=True))
 
 
-def describe_link(link_type: int) -> str:
-    """The name of a link type for messages."""
+def _describe_link(link_type: int) -> str:
     name = _NAMES.get(link_type)
     return f"{link_type} (LINKTYPE_{name})" if name else str(link_type)
+
+
+def unsupported(link_types: Iterable[int]) -> str:
+    """A message about link types that cannot be read."""
+    named = ", ".join(map(_describe_link, sorted(set(link_types))))
+    return f"packets of link type {named} cannot be read; capture with `tcpdump -y EN10MB`, or on another interface"
 
 
 # Smaller numbers are lengths (IEEE 802.3, section 3.2.6).

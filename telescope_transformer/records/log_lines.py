@@ -7,11 +7,11 @@ import numpy as np
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.log_clock import GUESSED, LogClock
 from telescope_transformer.records.raw_records import RawRecords
 from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.schema import REQUIRED_FIELDS
+from telescope_transformer.records.text_blocks import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.validation import Chunk, Validator
 
 Fields = dict[str, Any]
@@ -21,6 +21,7 @@ LineParser = Callable[[str], Fields | None]
 PART_OF_RECORD: Fields = {"": None}
 """Stands for the fields of a line whose record ends in a later line."""
 
+_UNKNOWN_FORM = "a message with a known number, but in an unknown form"
 _SNIFFED_LINES = 200
 _LONGEST_LINE = 1 << 14
 """Characters of a line that are parsed; syslog lines are shorter (RFC 5424, section 6.1, asks for 2,048 octets)."""
@@ -68,7 +69,7 @@ def _read_lines(file: InputFile, context: ReadContext, parse: LineParser, names:
     text = TextBlocks(file.blocks(), file.name)
     for block in text:
         records, skipped = RawRecords(), 0
-        bad: list[tuple[int, str]] = []
+        bad: dict[int, str] = {}
         for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), start=row):
             fields = parse(line[:_LONGEST_LINE]) if line else None
             if fields is None:
@@ -76,18 +77,12 @@ def _read_lines(file: InputFile, context: ReadContext, parse: LineParser, names:
             elif fields is PART_OF_RECORD:
                 continue
             elif not fields:
-                bad.append((number, line))
+                bad[number] = line
             elif context.accepts(fields, file.name):
                 records.add(number, fields)
             else:
                 skipped += 1
         row += block.count(b"\n")
-        malformed = rejects_table(
-            file.name,
-            [number for number, _ in bad],
-            ["row"] * len(bad),
-            [line for _, line in bad],
-            ["a message with a known number, but in an unknown form"] * len(bad),
-        )
+        malformed = rejects_table(file.name, bad.keys(), "row", bad.values(), _UNKNOWN_FORM)
         yield validator.chunk(records.columns(names), np.array(records.rows, dtype=np.int64), malformed, skipped)
     text.raise_damage()

@@ -22,14 +22,14 @@ from telescope_transformer.records.addresses import (
 from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.sensors import SensorNames, is_sensor_name
-from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
+from telescope_transformer.records.text_columns import INVALID, MISSING, VALID, parse_integers, text_view
 
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,5}")
 _SCIENTIFIC = re.compile(r"\d(?:\.(\d{1,20}))?[eE]\+?(\d{1,2})")
 
 
 class Parsed(NamedTuple):
-    """One field of n rows: its values (NumPy or Arrow) and the status of each, as in `text.py`."""
+    """One field of n rows: its values (NumPy or Arrow) and the status of each, as in `text_columns.py`."""
 
     values: np.ndarray | pa.Array
     status: np.ndarray

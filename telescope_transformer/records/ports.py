@@ -24,7 +24,7 @@ from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.parsing import Parsed, distinct_texts, is_text_type, parse_numbers
 from telescope_transformer.records.protocols import is_icmp
 from telescope_transformer.records.schema import ICMP, ICMPV6, PORT_PROTOCOLS, UNKNOWN_ICMP_TYPE
-from telescope_transformer.records.text import INVALID, MISSING, VALID
+from telescope_transformer.records.text_columns import INVALID, MISSING, VALID
 
 # Of 16 and of 8 bits.
 _LARGEST_PORT, _LARGEST_BYTE = 65_535, 255

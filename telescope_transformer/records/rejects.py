@@ -50,17 +50,17 @@ def printable(value: object) -> str | None:
 
 
 def rejects_table(
-    file: str, rows: Iterable[int], fields: Iterable[str], values: Iterable[object], reasons: Iterable[str]
+    file: str, rows: Iterable[int], fields: Iterable[str] | str, values: Iterable[object], reasons: Iterable[str] | str
 ) -> pa.Table:
-    """A table of REJECTS_SCHEMA from one value per rejected row."""
+    """A table of REJECTS_SCHEMA from one value per rejected row; a single text counts for all rows."""
     numbers = pa.array(rows, pa.int64())
-    columns = [
-        pa.repeat(pa.scalar(file, pa.string()), len(numbers)),
-        numbers,
-        pa.array(fields, pa.string()),
-        pa.array((printable(value) for value in values), pa.string()),
-        pa.array(reasons, pa.string()),
-    ]
+
+    def texts(given: Iterable[str | None] | str) -> pa.Array:
+        if isinstance(given, str):
+            return pa.repeat(pa.scalar(given, pa.string()), len(numbers))
+        return pa.array(given, pa.string())
+
+    columns = [texts(file), numbers, texts(fields), texts(printable(value) for value in values), texts(reasons)]
     return pa.Table.from_arrays(columns, schema=REJECTS_SCHEMA)
 
 

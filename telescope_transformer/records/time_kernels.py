@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.fields import DAY
-from telescope_transformer.records.text import INVALID, VALID, digits_at, trim
+from telescope_transformer.records.text_columns import INVALID, VALID, digits_at, trim
 
 MILLIS_FROM, MICROS_FROM, NANOS_FROM = 10**11, 10**14, 10**17
 """Epoch numbers from these values on are milliseconds, microseconds and nanoseconds; smaller numbers are seconds."""

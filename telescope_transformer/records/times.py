@@ -16,7 +16,7 @@ import pyarrow as pa
 from telescope_transformer.records import time_kernels as kernels
 from telescope_transformer.records.dates import day_comes_first, iso_text, plain_numbers
 from telescope_transformer.records.parsing import OddTexts, odd_texts
-from telescope_transformer.records.text import INVALID, MISSING, VALID, text_view
+from telescope_transformer.records.text_columns import INVALID, MISSING, VALID, text_view
 from telescope_transformer.records.time_kernels import LAST, MICROS_FROM, MILLIS_FROM, NANOS_FROM, NumberForm
 
 FORM_MEANING = {
@@ -191,8 +191,3 @@ def _from_epochs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def text_of(micros: int) -> str:
     """A time in microseconds since 1970 as ISO 8601, for messages."""
     return datetime.fromtimestamp(micros // 1_000_000, UTC).isoformat()
-
-
-def parse_times(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Reads one column by itself; see `TimeReader.read`."""
-    return TimeReader().read(values)

@@ -37,7 +37,7 @@ from telescope_transformer.records.schema import (
     flow_schema,
 )
 from telescope_transformer.records.sensors import ABSENT_DESTINATION
-from telescope_transformer.records.text import INVALID, MISSING, VALID
+from telescope_transformer.records.text_columns import INVALID, MISSING, VALID
 from telescope_transformer.records.time_kernels import NumberForm
 from telescope_transformer.records.times import FORM_MEANING, TimeReader, text_of
 from telescope_transformer.records.zones import read_with_zones

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.parsing import distinct_texts, is_text_type
-from telescope_transformer.records.text import INVALID, VALID
+from telescope_transformer.records.text_columns import INVALID, VALID
 from telescope_transformer.records.time_kernels import LAST, NumberForm
 from telescope_transformer.records.times import TimeReader
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from telescope_transformer.records.addresses import (
     IPV4,
+    IPV6,
     MALFORMED,
-    canonical_addresses,
     fold_address,
+    format_addresses,
     format_ipv4,
     network_of,
     parse_addresses,
@@ -33,6 +34,12 @@ sparse_6 = st.builds(
 def canonical(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)
+
+
+def canonical_addresses(values: pa.Array | pa.ChunkedArray) -> tuple[pa.StringArray, np.ndarray]:
+    """Canonical text of addresses, and whether each value is one (bool, n)."""
+    addresses = parse_addresses(values)
+    return format_addresses(addresses), np.isin(addresses.kind, (IPV4, IPV6))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -198,7 +198,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     "start", ["timestamp,src_ip,protocol,dst_port\n", '{"event_type": "flow", "timestamp": 1}\n{"a": "']
 )
 def test_a_line_of_unlimited_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
-    monkeypatch.setattr("telescope_transformer.records.lines.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("telescope_transformer.records.text_blocks.LONGEST_LINE", 1 << 20)
     path = tmp_path / "long.csv"
     path.write_text(start + "x" * (4 << 20))
     with pytest.raises(InputError, match=r"long\.csv: (damaged: )?a line is longer than 1 MiB"):

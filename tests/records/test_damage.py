@@ -129,7 +129,7 @@ def test_json_with_odd_bytes_in_other_values_is_read(tmp_path: Path, odd: bytes,
 
 
 def test_a_long_line_of_another_file_does_not_stop_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telescope_transformer.records.lines.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("telescope_transformer.records.text_blocks.LONGEST_LINE", 1 << 20)
     written(tmp_path / "a.csv", HEADER + ROW)
     written(tmp_path / "map.json", '{"type": "FeatureCollection", "features": "' + "x" * (4 << 20) + '"}')
     records = read_records(tmp_path)

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.records import read_records
-from telescope_transformer.records.addresses import canonical_addresses
+from telescope_transformer.records.addresses import IPV4, IPV6, format_addresses, parse_addresses
 from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.protocols import flags_number, protocol_number
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
-from telescope_transformer.records.text import VALID
-from telescope_transformer.records.times import parse_times
+from telescope_transformer.records.text_columns import VALID
+from telescope_transformer.records.times import TimeReader
 
 SECOND = 1_469_123_456
 HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port"
@@ -23,7 +23,7 @@ TIMES = """
 2016-07-21T19:50:56+02:00 2016-07-21T19:50:56+0200 2016-07-21T19:50:56+02 20160721T175056Z 20160721T175056.123Z
 20160721T195056+0200 20160721175056 20160721175056.123 20160721175056123 20160721175056123456 2016-07-21_17:50:56
 2016-07-21-17:50:56 2016-07-21T17:50:56[UTC] 2016-07-21T19:50:56+02:00[Europe/Berlin] 2016-203T17:50:56Z
-42572.7437037037 131135970560000000
+42572.7437037037 2457591.2437037037 131135970560000000
 """
 TIMES_WITH_BLANKS = [
     *("2016-07-21 17:50:56", "2016-07-21 17:50:56,123", "2016/07/21 17:50:56", "2016-07-21 17:50:56 UTC"),
@@ -47,19 +47,19 @@ NO_TIMES = [
 
 @pytest.mark.parametrize("text", [*TIMES.split(), *TIMES_WITH_BLANKS])
 def test_every_spelling_of_a_time_is_read(text: str) -> None:
-    values, status = parse_times(pa.array([text]))
+    values, status = TimeReader().read(pa.array([text]))
     assert (status[0], values[0] // 1_000_000) == (VALID, SECOND)
 
 
 def test_dates_with_dots_begin_with_the_day() -> None:
-    (value, other), status = parse_times(pa.array(["05.01.2026 13:00:00", "5.1.2026, 13:00"]))
+    (value, other), status = TimeReader().read(pa.array(["05.01.2026 13:00:00", "5.1.2026, 13:00"]))
     assert status.tolist() == [VALID, VALID]
     assert value == other == 1_767_618_000_000_000
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_ambiguous_times_are_rejected(text: str) -> None:
-    assert parse_times(pa.array([text]))[1][0] != VALID
+    assert TimeReader().read(pa.array([text]))[1][0] != VALID
 
 
 def read(tmp_path: Path, header: str, *rows: str) -> Any:
@@ -101,10 +101,10 @@ def test_every_spelling_of_an_address_is_read_or_rejected() -> None:
         "64:ff9b::c000:201": "64:ff9b::192.0.2.1",
     }
     for canonical, texts in forms.items():
-        assert set(canonical_addresses(pa.array(texts.split()))[0].to_pylist()) == {canonical}
+        assert set(format_addresses(parse_addresses(pa.array(texts.split()))).to_pylist()) == {canonical}
     wrong = "192.0.2.1:40000 [2001:db8::1]:80 192.0.2.1.40000 192.0.2.1/24 0xC0000201 192.00.2.1 2001:db8::1:: "
     wrong += "300.1.1.1 4294967296 -1 192.0.2 198,51 ::g fe80:::1 2001:db8::12345"
-    assert not canonical_addresses(pa.array(wrong.split()))[1].any()
+    assert not {IPV4, IPV6} & set(parse_addresses(pa.array(wrong.split())).kind.tolist())
 
 
 def test_every_spelling_of_a_missing_value_is_missing() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
-from telescope_transformer.records.times import parse_times
+from telescope_transformer.records.text_columns import INVALID, MISSING, VALID, parse_integers, text_view
+from telescope_transformer.records.times import TimeReader
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 instants = st.datetimes(datetime(1970, 1, 3), datetime(9999, 12, 29))
@@ -26,7 +26,7 @@ def test_iso_text_agrees_with_datetime(moment: datetime, zone: timezone) -> None
     naive = local.astimezone(UTC).replace(tzinfo=None)
     texts = [local.isoformat(), local.isoformat(" "), naive.isoformat(), f"{naive.isoformat()}Z"]
     texts += [naive.isoformat(" ").replace("-", "/"), local.isoformat()[::-1].replace(":", "", 1)[::-1]]
-    values, status = parse_times(pa.array(texts))
+    values, status = TimeReader().read(pa.array(texts))
     assert status.tolist() == [VALID] * len(texts)
     assert values.tolist() == [micros(local)] * len(texts)
 
@@ -34,9 +34,9 @@ def test_iso_text_agrees_with_datetime(moment: datetime, zone: timezone) -> None
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(631_152_000, 99_999_999_999), st.integers(0, 999_999))
 def test_seconds_since_1970_are_read_exactly(seconds: int, fraction: int) -> None:
-    values, _ = parse_times(pa.array([f"{seconds}.{fraction:06d}", f"{seconds}"]))
+    values, _ = TimeReader().read(pa.array([f"{seconds}.{fraction:06d}", f"{seconds}"]))
     assert values.tolist() == [seconds * 1_000_000 + fraction, seconds * 1_000_000]
-    assert parse_times(pa.array([seconds]))[0].tolist() == [seconds * 1_000_000]
+    assert TimeReader().read(pa.array([seconds]))[0].tolist() == [seconds * 1_000_000]
 
 
 @pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
@@ -48,7 +48,7 @@ def test_the_unit_of_a_number_follows_from_its_size(factor: int) -> None:
         pa.array([str(number)]),
         pa.array([number], pa.uint64()),
     ):
-        values, status = parse_times(column)
+        values, status = TimeReader().read(column)
         assert (values.tolist(), status.tolist()) == ([1_700_000_000_000_000], [VALID])
 
 
@@ -63,24 +63,24 @@ def test_julian_dates_are_recognised_by_the_whole_column() -> None:
     expected = [1_469_123_456_000_000, 1_469_209_856_000_000, 1_469_059_200_000_000]
     dates = ["2457591.2437037037", "2457592.2437037037", "2457590.5"]
     for values in (pa.array(dates), pa.array([float(date) for date in dates])):
-        assert parse_times(values)[0].tolist() == expected
+        assert TimeReader().read(values)[0].tolist() == expected
 
 
 @pytest.mark.parametrize("text", NO_TIMES.split())
 def test_text_that_is_no_time_is_refused(text: str) -> None:
-    _, status = parse_times(pa.array([text]))
+    _, status = TimeReader().read(pa.array([text]))
     assert status.tolist() == [INVALID]
 
 
 @pytest.mark.parametrize("number", [1e308, -1e308, 3e20, 2.6e20])
 @pytest.mark.filterwarnings("error")
 def test_a_number_too_large_for_any_time_is_refused(number: float) -> None:
-    assert parse_times(pa.array([number]))[1].tolist() == [INVALID]
+    assert TimeReader().read(pa.array([number]))[1].tolist() == [INVALID]
 
 
 def test_missing_times_are_missing_and_non_finite_ones_invalid() -> None:
-    assert parse_times(pa.array(["", None, " "]))[1].tolist() == [MISSING] * 3
-    assert parse_times(pa.array([None, float("nan"), float("inf"), -1.0]))[1].tolist() == [
+    assert TimeReader().read(pa.array(["", None, " "]))[1].tolist() == [MISSING] * 3
+    assert TimeReader().read(pa.array([None, float("nan"), float("inf"), -1.0]))[1].tolist() == [
         MISSING,
         MISSING,
         INVALID,

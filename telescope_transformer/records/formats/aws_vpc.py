@@ -23,10 +23,10 @@ from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, sniffer
-from telescope_transformer.records.lines import as_utf8
 from telescope_transformer.records.ports import are_icmp, without_ports
 from telescope_transformer.records.raw_records import first_values
 from telescope_transformer.records.splitting import BLANKS
+from telescope_transformer.records.text_blocks import as_utf8
 from telescope_transformer.records.validation import Chunk
 
 _COLUMNS = {

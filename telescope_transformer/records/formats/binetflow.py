@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
 from telescope_transformer.records.ports import are_icmp, without_ports
-from telescope_transformer.records.text import VALID, parse_integers, text_view
+from telescope_transformer.records.text_columns import VALID, parse_integers, text_view
 
 _NOT_IP = pa.array([b"arp", b"rarp", b"llc", b"stp", b"lldp", b"loop", b"ether", b"man", b"cdp", b"aoe"], pa.binary())
 # Argus recognises these protocols by their payload; all of them run over UDP.

@@ -23,8 +23,8 @@ from telescope_transformer.records.delimited import (
     with_row_names,
 )
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.partitions import partition_columns
+from telescope_transformer.records.text_blocks import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.validation import Chunk, Validator
 
 

@@ -14,8 +14,8 @@ from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.delimited import Layout, Table, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.splitting import BLANKS
+from telescope_transformer.records.text_blocks import TextBlocks, as_utf8
 from telescope_transformer.records.validation import Chunk, Validator
 
 _NOTE = (

@@ -24,11 +24,11 @@ from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, table_format
-from telescope_transformer.records.lines import as_utf8
 from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.ports import are_icmp
 from telescope_transformer.records.raw_records import first_values
+from telescope_transformer.records.text_blocks import as_utf8
 from telescope_transformer.records.validation import Chunk
 
 _NO_ZONE = "times of an nfdump export without a zone are taken as UTC"

@@ -1,7 +1,7 @@
 """pcap captures: both byte orders, micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4)."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numba import njit
@@ -21,7 +21,7 @@ from telescope_transformer.records.capture import (
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.links import LINK_TYPES, describe_link
+from telescope_transformer.records.links import LINK_TYPES, unsupported
 from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read_packet
 from telescope_transformer.records.validation import Chunk
 
@@ -103,12 +103,6 @@ def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int
     if link_type not in LINK_TYPES:
         raise NotFlowRecords(file.name, unsupported([link_type]))
     return big_endian, per_microsecond, packet_header, link_type
-
-
-def unsupported(link_types: Iterable[int]) -> str:
-    """A message about link types that cannot be read."""
-    named = ", ".join(describe_link(link_type) for link_type in sorted(set(link_types)))
-    return f"packets of link type {named} cannot be read; capture with `tcpdump -y EN10MB`, or on another interface"
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:

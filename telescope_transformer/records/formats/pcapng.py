@@ -24,8 +24,7 @@ from telescope_transformer.records.capture import (
 )
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.pcap import unsupported
-from telescope_transformer.records.links import LINK_TYPES
+from telescope_transformer.records.links import LINK_TYPES, unsupported
 from telescope_transformer.records.memory import big16, little16
 from telescope_transformer.records.packets import (
     BAD_TIME,

@@ -16,17 +16,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records.columns import plain_name, value_by_alias
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import Layout, RawBatch, Table, delimiter_named
+from telescope_transformer.records.delimited import Layout, RawBatch, Table
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, table_format
-from telescope_transformer.records.lines import TextBlocks
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.rejects import escaped
+from telescope_transformer.records.text_blocks import TextBlocks
 from telescope_transformer.records.validation import Chunk, Validator
 
 _COLUMNS = {
@@ -82,7 +82,10 @@ class _Section:
         key, _, value = text.partition(" " if text.startswith("separator") else self._separator)
         self._entries[key] = value
         if key == "separator":
-            self._separator = chr(delimiter_named(_unescaped(value), self._file.name))
+            self._separator = _unescaped(value)
+            if len(self._separator.encode("utf-8", "backslashreplace")) != 1:
+                told = f"the separator {escaped(self._separator)!r} is not a single byte"
+                raise FlowRecordError(f"{self._file.name}: {told}")
             self._entries.pop("path", None)
         if key == "fields":
             self._describe(value.split(self._separator))
