@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from telescope_transformer.records.files import InputFile
@@ -15,11 +15,17 @@ _CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sor
 _WRAPPERS = ("_source", "fields", "result")
 """Keys under which an object may hold the record: those of Elasticsearch, Kibana's exports and Splunk's."""
 
-_TEXTS = ("log", "message", "@message", "_raw", "MESSAGE", "payload", "line", "value")
-"""Keys that may hold the record as text: those of Docker, Filebeat, CloudWatch, Splunk, journald, hpfeeds, Loki and
-consumers of Kafka."""
+_PAYLOADS = ("payload", "value")
+"""Keys under which hpfeeds and consumers of Kafka hold a record, as text or as an object."""
 
-_MAY_WRAP = frozenset((*_WRAPPERS, *_TEXTS, "event"))
+_MESSAGES = (
+    *("MESSAGE", "message", "@message", "log", "_raw", "event", "line", "msg", "full_message", "short_message"),
+    *_PAYLOADS,
+)
+"""Keys that may hold a log line or a record as text: those of journald, Filebeat and rsyslog, CloudWatch, Docker,
+Splunk, Loki and Graylog, too."""
+
+_MAY_WRAP = frozenset((*_WRAPPERS, *_MESSAGES))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -263,6 +269,12 @@ def objects(item: Item) -> Iterator[Any]:
         yield record
 
 
+def message_of(record: Mapping[str, Any]) -> str:
+    """The log line that a record holds; empty if it holds none."""
+    texts = (record[name] for name in _MESSAGES if name in record)
+    return next((text for text in texts if isinstance(text, str) and text), "")
+
+
 def unwrapped(record: Any) -> Any:
     """Removes the wrapper that a log store or log shipper has put around a record; other objects stay as they are."""
     if not isinstance(record, dict) or _MAY_WRAP.isdisjoint(record):
@@ -274,11 +286,12 @@ def unwrapped(record: Any) -> Any:
     if "sourcetype" in record and isinstance(event, dict):
         # Splunk's HTTP Event Collector writes time, host and source beside the record.
         return {"timestamp": record.get("time"), **event}
-    for name in _TEXTS:
+    for name in _MESSAGES:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):
             inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record
-        if isinstance(inner, dict) and (inner is not record.get(name) or "channel" in record or "topic" in record):
+        is_payload = name in _PAYLOADS and ("channel" in record or "topic" in record)
+        if isinstance(inner, dict) and (is_payload or inner is not record.get(name)):
             # hpfeeds writes the time beside the record.
             return {"timestamp": record["timestamp"], **inner} if "timestamp" in record else inner
     return record

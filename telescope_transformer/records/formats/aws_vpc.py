@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.json_items import message_of
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, sniffer
 from telescope_transformer.records.ports import are_icmp, without_ports
@@ -104,8 +105,8 @@ FORMAT = Format("aws-vpc", sniff, read)
 
 def _values_of_message(record: Mapping[str, Any]) -> list[str] | None:
     """The values of the record in the default format that is the message of a CloudWatch event; None without one."""
-    message = record.get("message", record.get("@message"))
-    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace")) if isinstance(message, str) else None
+    message = message_of(record)
+    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace"))
     return None if line is None else message.split()[len(line["before"].split()) :]
 
 

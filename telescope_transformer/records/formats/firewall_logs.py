@@ -25,6 +25,7 @@ from telescope_transformer.records.formats.firewall_vendors import (
     sonicwall_fields,
     watchguard_fields,
 )
+from telescope_transformer.records.json_items import message_of
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_clock import LogClock, begins_with_time
 from telescope_transformer.records.log_lines import Fields, LineParser, line_format
@@ -46,7 +47,6 @@ def netfilter_fields(line: str) -> Fields | None:
     pairs = named_values(outer)
     if pairs.get("IN") == "" and pairs.get("OUT"):
         return None
-    tcp = pairs.get("PROTO") == "TCP"
     own = _PROXMOX_TIME.match(line)
     return ({"timestamp": own[1]} if own else {}) | {
         "src_ip": pairs.get("SRC"),
@@ -58,8 +58,8 @@ def netfilter_fields(line: str) -> Fields | None:
         "icmp_code": pairs.get("CODE"),
         "ttl": pairs.get("TTL", pairs.get("HOPLIMIT")),
         "ip_id": pairs.get("ID") if "TTL" in pairs else None,
-        "tcp_seq": pairs.get("SEQ") if tcp else None,
-        "tcp_flags": ",".join(_FLAG.findall(outer)) or None if tcp else None,
+        "tcp_seq": pairs.get("SEQ"),
+        "tcp_flags": ",".join(_FLAG.findall(outer)) or None,
         "bytes": pairs.get("LEN"),
     }
 
@@ -159,24 +159,14 @@ FORMAT = line_format("firewall-log", _parser, _OPTIONAL, marks=_timed_fields)
 _TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time", "_time")
 
 
-# Names of the logged line in journald, log collectors, Docker, Splunk, Loki, rsyslog and Graylog.
-_TEXTS = ("MESSAGE", "message", "log", "_raw", "event", "line", "msg", "full_message", "short_message")
-
-
-def _message(record: Mapping[str, Any]) -> str:
-    texts = (record[name] for name in _TEXTS if name in record)
-    return next((text for text in texts if isinstance(text, str)), "")
-
-
 def matches_message(record: Mapping[str, Any]) -> bool:
     """Whether an object is an entry of journald, Docker or a log collector with a message of a firewall."""
-    message = _message(record)
-    return bool(message and _fields(message))
+    return bool(_fields(message_of(record)))
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the message of an entry. The time is that of the message or else that of the entry."""
-    fields = _fields(_message(record)) or {}
+    fields = _fields(message_of(record)) or {}
     times = [fields.get("timestamp"), *(record.get(name) for name in _TIMES)]
     return {**fields, "timestamp": next((time for time in times if time), None)}
 

@@ -18,7 +18,7 @@ from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import escaped
-from telescope_transformer.records.schema import ICMP, TCP
+from telescope_transformer.records.schema import ICMP
 from telescope_transformer.records.validation import Chunk, Validator
 
 _VERSION_3 = {
@@ -69,8 +69,6 @@ def _columns_3(records: list[dict[str, Any]]) -> dict[str, pa.Array]:
     raw = {field: _column([record[name] for record in records]) for field, name in _VERSION_3.items()}
     sizes = [(_number(record["ip_len"]), _number(record["packet_cnt"])) for record in records]
     raw["bytes"] = _column([length * packets if length and packets else None for length, packets in sizes])
-    # For protocols other than TCP, corsaro writes the flags as 0.
-    raw["tcp_flags"] = _column([record["tcp_flags"] if record["protocol"] == TCP else None for record in records])
     raw["tool"] = _column(["masscan" if record.get("is_masscan") else None for record in records])
     return raw
 
