@@ -9,6 +9,7 @@ import numpy as np
 
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.links import describe_ethertype
+from telescope_transformer.records.raw_records import CONNECTION, EVENT, NOTE
 from telescope_transformer.records.rejects import printable
 from telescope_transformer.records.sensors import SensorNames
 from telescope_transformer.words import counted
@@ -22,10 +23,6 @@ INACTIVITY_SECONDS = 60.0
 # Files and EtherTypes that a message names, so that it stays readable.
 _FILES_NAMED = 3
 _ETHERTYPES_NAMED = 8
-
-NOTE, CONNECTION, EVENT = "_note", "_connection", "_event"
-"""Keys among the raw fields of a log entry: a note for the user about such entries, what identifies the connection,
-and whether this entry is about its beginning or its end. No field of a record is called so."""
 
 _MOST_CONNECTIONS = 100_000
 """Connections that are remembered, in some 30 MB."""

@@ -29,16 +29,13 @@ from telescope_transformer.records.json_items import (
     unwrapped,
 )
 from telescope_transformer.records.partitions import fields_of_partitions
-from telescope_transformer.records.raw_records import RawRecords
+from telescope_transformer.records.raw_records import PLACE, ZONE, RawRecords
 from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.text_blocks import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
 _NO_TEXT = "a value holds half of a surrogate pair, which is not a character"
-
-ZONE, PLACE = "_zone", "_place"
-"""Keys of a record's fields: a zone that may be that of a place, and whether the record says where something is."""
 
 _SNIFFED_VALUES = 200
 """Values at the beginning of a file that decide the name of its format."""

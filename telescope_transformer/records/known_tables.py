@@ -123,7 +123,7 @@ def sniffer(table: KnownTable) -> Callable[[bytes], bool]:
     return sniff
 
 
-def read_table(
+def read_known_table(
     table: KnownTable, file: InputFile, context: ReadContext, blocks: Iterator[bytes] | None = None
 ) -> Iterator[Chunk]:
     """Flow records of a program's text table: of the content of the file, or of the `blocks` that stand for it."""
@@ -161,6 +161,6 @@ def table_format(table: KnownTable, sniff: Callable[[bytes], bool] | None = None
     """The format of a table, recognised by its header line unless `sniff` says otherwise."""
 
     def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-        return read_table(table, file, context)
+        return read_known_table(table, file, context)
 
     return Format(table.name, sniff or sniffer(table), read)

@@ -14,7 +14,6 @@ If a type or code is still above 255 after that, the row is rejected. A type tha
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -86,9 +85,9 @@ def without_ports(raw: Mapping[str, pa.Array], rows: pa.Array) -> dict[str, pa.A
     return {**raw, **{name: pc.if_else(rows, nothing, raw[name]) for name in ("src_port", "dst_port") if name in raw}}
 
 
-def without_icmp_ports(fields: dict[str, Any]) -> dict[str, Any]:
-    """The raw fields of a record, without ports if it is ICMP: the program writes 0 or something else for them."""
-    return fields | {"src_port": None, "dst_port": None} if is_icmp(fields["protocol"]) else fields
+def without_icmp_ports(raw: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """The columns of a program that gives no ICMP type: what it writes as ports of ICMP is left out."""
+    return without_ports(raw, are_icmp(raw["protocol"]))
 
 
 def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:

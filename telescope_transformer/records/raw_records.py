@@ -1,4 +1,4 @@
-"""Records as readers find them, values of any kind by field, and how they become columns."""
+"""Records as readers find them, with values of any kind by field, and how they become columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,6 +6,13 @@ from typing import Any
 import pyarrow as pa
 
 from telescope_transformer.records.nulls import is_null
+
+NOTE, CONNECTION, EVENT = "_note", "_connection", "_event"
+"""Keys beside the fields of a record: a note for the user about such records, what identifies a connection, and
+whether the record is about its beginning or its end."""
+
+ZONE, PLACE = "_zone", "_place"
+"""Keys beside the fields of a record: a zone that may be that of a place, and whether it says where something is."""
 
 
 def first_values(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:

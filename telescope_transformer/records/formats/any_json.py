@@ -5,8 +5,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from telescope_transformer.records.columns import DEEPEST, NEEDED_FIELDS, is_clock_zone, meanings, says_place
-from telescope_transformer.records.json_records import PLACE, ZONE, Dialect
+from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.raw_records import PLACE, ZONE
 
 _PRESENT = ("timestamp", "src_ip")
 

@@ -23,8 +23,8 @@ from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_items import message_of
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, sniffer
-from telescope_transformer.records.ports import are_icmp, without_ports
+from telescope_transformer.records.known_tables import KnownTable, Raw, read_known_table, sniffer
+from telescope_transformer.records.ports import without_icmp_ports
 from telescope_transformer.records.raw_records import first_values
 from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.text_blocks import as_utf8
@@ -60,16 +60,12 @@ def _are_flows(raw: Raw) -> np.ndarray:
     return ~np.asarray(pc.is_in(raw["status"], value_set=pa.array(_NO_FLOWS, pa.binary())))
 
 
-def _without_icmp_type(raw: Raw) -> Raw:
-    return without_ports(raw, are_icmp(raw["protocol"]))
-
-
 TABLE = KnownTable(
     "aws-vpc",
     _COLUMNS,
     marks=("srcaddr", "dstaddr", "start"),
     keep=_are_flows,
-    complete=_without_icmp_type,
+    complete=without_icmp_ports,
 )
 
 
@@ -97,7 +93,7 @@ def sniff(head: bytes) -> bool:
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a flow log."""
-    yield from read_table(_headless(file.head) or TABLE, file, context)
+    yield from read_known_table(_headless(file.head) or TABLE, file, context)
 
 
 FORMAT = Format("aws-vpc", sniff, read)
@@ -123,4 +119,4 @@ def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if fields["status"] in _NO_FLOWS else fields
 
 
-JSON_DIALECT = Dialect("aws-vpc-json", matches_json, json_fields, complete=_without_icmp_type)
+JSON_DIALECT = Dialect("aws-vpc-json", matches_json, json_fields, complete=without_icmp_ports)

@@ -46,9 +46,8 @@ def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         # B marks the beginning of a flow, D a denied flow.
         if values[_DIRECTION] == "O" or "".join(values[place : place + 1]) not in ("", "B", "D"):
             continue
-        flow: dict[str, Any] = {field: values[position] for field, position in _PLACES.items()}
-        flows.append(without_icmp_ports(flow))
+        flows.append({field: values[position] for field, position in _PLACES.items()})
     return flows or None
 
 
-DIALECT = Dialect("azure-flow-log", matches, fields)
+DIALECT = Dialect("azure-flow-log", matches, fields, complete=without_icmp_ports)

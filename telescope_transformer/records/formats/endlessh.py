@@ -6,8 +6,8 @@ with those of other honeypots, the destination is a sensor called `endlessh`, an
 
 import re
 
-from telescope_transformer.records.context import NOTE
 from telescope_transformer.records.log_lines import Fields
+from telescope_transformer.records.raw_records import NOTE
 
 _SENSOR, _SSH = "endlessh", "22"
 _ASSUMED = "Endlessh logs no destination: the sensor is called endlessh, and its port is taken as 22"

@@ -6,9 +6,8 @@ Sources: "Cisco Secure Firewall ASA Series Syslog Messages"; "Cisco Secure Firew
 
 import re
 
-from telescope_transformer.records.context import CONNECTION, EVENT
 from telescope_transformer.records.log_lines import Fields
-from telescope_transformer.records.raw_records import first_values
+from telescope_transformer.records.raw_records import CONNECTION, EVENT, first_values
 
 _END = r"(?P<{0}>[0-9a-fA-F.:]+?)"
 _ASA_FORMS = [

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from telescope_transformer.records.context import NOTE
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_clock import LogClock
 from telescope_transformer.records.log_lines import Fields, line_format
+from telescope_transformer.records.raw_records import NOTE
 
 _ALERTS = "alerts cover only traffic that matches a rule; flow events of Suricata and captures cover all traffic"
 _NO_ZONE = "times of alerts have no zone and are taken as UTC"

@@ -23,7 +23,7 @@ from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, table_format
+from telescope_transformer.records.known_tables import KnownTable, Raw, read_known_table, table_format
 from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.ports import are_icmp
@@ -116,7 +116,7 @@ def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of `nfdump -o pipe`."""
     old = as_utf8(file.head).split(b"\n", 1)[0].count(b"|") + 1 == len(_OLD_PIPE_NAMES)
     layout = Layout(_OLD_PIPE_NAMES if old else _PIPE_NAMES, ord("|"), quoted=False, trailers=_TRAILERS)
-    yield from read_table(replace(_PIPE, layout=layout), file, context)
+    yield from read_known_table(replace(_PIPE, layout=layout), file, context)
 
 
 PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
@@ -228,7 +228,7 @@ def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     layout = Layout(tuple(fields), quoted=False, trailers=_TRAILERS)
     columns = {field: [field] for field in fields}
     table = KnownTable("nfdump", columns, layout=layout, keep=_are_new, complete=_with_event_times)
-    yield from read_table(table, file, context, output_of(command, file))
+    yield from read_known_table(table, file, context, output_of(command, file))
 
 
 def _knows_events(program: str, file: InputFile) -> bool:

@@ -29,7 +29,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     data = _event(record)["data"]
     if data.get("status") in ("NODATA", "SKIPDATA"):
         return None
-    fields = {
+    return {
         "timestamp": data.get("startTime"),
         "src_ip": data.get("sourceAddress"),
         "dst_ip": data.get("destinationAddress"),
@@ -39,7 +39,6 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         "packets": data.get("packets"),
         "bytes": data.get("bytesOut"),
     }
-    return without_icmp_ports(fields)
 
 
-DIALECT = Dialect("oracle-vcn", matches, fields)
+DIALECT = Dialect("oracle-vcn", matches, fields, complete=without_icmp_ports)

@@ -5,8 +5,8 @@ The lines are parsed as print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of
 
 import re
 
-from telescope_transformer.records.context import NOTE
 from telescope_transformer.records.log_lines import PART_OF_RECORD, Fields, line_format
+from telescope_transformer.records.raw_records import NOTE
 
 _LOCAL = "times that tcpdump prints without a zone are taken as UTC; run it with TZ=UTC or -tt"
 _UNDATED = "lines of tcpdump without a date cannot be used: print them with -tttt or -tt, or read the capture itself"
