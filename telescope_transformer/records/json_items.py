@@ -25,6 +25,7 @@ _MESSAGES = (
 """Keys that may hold a log line or a record as text: those of journald, Filebeat and rsyslog, CloudWatch, Docker,
 Splunk, Loki and Graylog, too."""
 
+_HOLD_MESSAGES = frozenset(_MESSAGES)
 _MAY_WRAP = frozenset((*_WRAPPERS, *_MESSAGES))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
@@ -271,8 +272,9 @@ def objects(item: Item) -> Iterator[Any]:
 
 def message_of(record: Mapping[str, Any]) -> str:
     """The log line that a record holds; empty if it holds none."""
-    texts = (record[name] for name in _MESSAGES if name in record)
-    return next((text for text in texts if isinstance(text, str) and text), "")
+    if _HOLD_MESSAGES.isdisjoint(record):
+        return ""
+    return next((text for name in _MESSAGES if isinstance(text := record.get(name), str) and text), "")
 
 
 def unwrapped(record: Any) -> Any:

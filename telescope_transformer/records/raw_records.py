@@ -19,7 +19,7 @@ def first_values(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) 
     """For each field, the first value of `record` under one of its names that is not missing."""
     found = {}
     for field, several in names.items():
-        values = [record[name] for name in several if record.get(name) is not None]
+        values = [value for name in several if (value := record.get(name)) is not None]
         known = (value for value in values if not is_null(str(value)))
         # A single text that means a missing value stays, so that a reject shows it.
         found[field] = values[0] if len(values) == 1 else next(known, None)

@@ -102,7 +102,7 @@ FORMAT = Format("aws-vpc", sniff, read)
 def _values_of_message(record: Mapping[str, Any]) -> list[str] | None:
     """The values of the record in the default format that is the message of a CloudWatch event; None without one."""
     message = message_of(record)
-    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace"))
+    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace")) if message else None
     return None if line is None else message.split()[len(line["before"].split()) :]
 
 

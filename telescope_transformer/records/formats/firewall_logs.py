@@ -161,7 +161,8 @@ _TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "t
 
 def matches_message(record: Mapping[str, Any]) -> bool:
     """Whether an object is an entry of journald, Docker or a log collector with a message of a firewall."""
-    return bool(_fields(message_of(record)))
+    message = message_of(record)
+    return bool(message and _fields(message))
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any]:
