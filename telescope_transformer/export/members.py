@@ -123,7 +123,7 @@ def load_members(
     if clusters is not None:
         present = set(sources["cluster"].to_pylist())
         absent = sorted(set(clusters) - present)
-        gone = {cluster: _fate(read.summary, cluster) for cluster in absent if _has_been(read.summary, cluster)}
+        gone = {cluster: fate for cluster in absent if (fate := _fate(read.summary, cluster))}
         if unknown := [cluster for cluster in absent if cluster not in gone]:
             raise ExportError(f"{root}: no source is in cluster {unknown[0]}")
         wanted = pa.array(present.intersection(clusters), sources["cluster"].type)
@@ -152,20 +152,16 @@ def _born(summary: Mapping[str, Any]) -> dict[int, str]:
     return {event["cluster"]: event["day"] for event in reversed(begun)}
 
 
-def _has_been(summary: Mapping[str, Any], cluster: int) -> bool:
-    """Whether an earlier step of a running analysis had this cluster."""
-    return any(event["cluster"] == cluster for event in summary.get("events") or [])
-
-
 def _fate(summary: Mapping[str, Any], cluster: int) -> str:
-    """What became of a cluster of a running analysis that no longer has any windows."""
-    for event in reversed(summary.get("events") or []):
+    """What became of a cluster of a running analysis that no longer has any windows; "" if there never was one."""
+    events = summary.get("events") or []
+    for event in reversed(events):
         if event["event"] == "merge" and cluster in (event.get("others") or []):
             return f"it became part of cluster {event['cluster']} on {event['day']}"
         if event["event"] == "death" and event["cluster"] == cluster:
             parts = " and ".join(map(str, event.get("others") or []))
             return f"it ended on {event['day']}" + (f"; its windows are in {parts} now" if parts else "")
-    return "its records are older than --keep"
+    return "its records are older than --keep" if any(event["cluster"] == cluster for event in events) else ""
 
 
 def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa.Array:

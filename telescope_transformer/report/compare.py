@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.report.counting import numbers_of
 from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.names import name_of
 from telescope_transformer.report.news import GROWTH
@@ -105,7 +106,7 @@ def compare(before: Folder, after: Folder) -> Comparison:
     """
     alone = [_alone_clusters(folder) for folder in (before, after)]
     tables = [_grouped(folder, numbers) for folder, numbers in zip((before, after), alone, strict=True)]
-    members = [_members(table) for table in tables]
+    members = [numbers_of(table["cluster"]) for table in tables]
     flows = _flows(*tables)
     heirs = _heirs(flows)
     rows = _changes(members, heirs, _namer(before), _namer(after))
@@ -138,11 +139,6 @@ def _namer(folder: Folder) -> Namer:
     """A function from the numbers of clusters to their names."""
     names = {profile["cluster"]: name_of(profile) for profile in folder.profiles}
     return lambda cluster: names.get(cluster, f"cluster {cluster}")
-
-
-def _members(table: pa.Table) -> dict[int, int]:
-    """Number of sources of each cluster."""
-    return {row["values"]: row["counts"] for row in table["cluster"].value_counts().to_pylist()}
 
 
 def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:

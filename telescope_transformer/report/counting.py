@@ -25,10 +25,14 @@ def numbered(values: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
     return np.array([places.get(value, -1) for value in values], dtype=np.int64), list(places)
 
 
+def numbers_of(column: pa.ChunkedArray) -> dict[Any, int]:
+    """The number of rows of each distinct value of a column."""
+    return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
+
+
 def most_frequent(column: pa.ChunkedArray) -> list[tuple[str, int]]:
     """The distinct texts of a column, "" for null, each with its number of rows; the most frequent come first."""
-    found = ((row["values"] or "", row["counts"]) for row in column.value_counts().to_pylist())
-    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+    return sorted(numbers_of(column.fill_null("")).items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def pair_counts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from scipy.special import expit
 
 from telescope_transformer.labels import is_malicious
+from telescope_transformer.report.counting import numbers_of
 from telescope_transformer.report.days import Days
 from telescope_transformer.report.names import name_of
 from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
@@ -60,7 +61,7 @@ def first_screen(
     days = traffic or traffic_of(profiles)
     period = period_of(days)
     several = [profile for profile in profiles if profile["n_windows"] > 1]
-    lines = _news(several, period)
+    lines = news_lines(profiles, days)
     shown = {kind: lines[kind][:SHOWN] for kind in KINDS}
     known = _known(several)
     listed = {row["cluster"] for group in known for row in group["clusters"]}
@@ -81,15 +82,10 @@ def news_lines(profiles: Sequence[Mapping[str, Any]], traffic: Days | None = Non
     Args:
         profiles, traffic: as for `first_screen`.
     """
-    several = [profile for profile in profiles if profile["n_windows"] > 1]
-    return _news(several, period_of(traffic or traffic_of(profiles)))
-
-
-def _news(profiles: Sequence[Mapping[str, Any]], period: Period | None) -> dict[str, list[dict[str, Any]]]:
-    """Lines of news about these clusters by kind, the most unusual first."""
+    period = period_of(traffic or traffic_of(profiles))
     if period is None:
         return {kind: [] for kind in KINDS}
-    changes = [(change_of(profile, period), profile) for profile in profiles]
+    changes = [(change_of(profile, period), profile) for profile in profiles if profile["n_windows"] > 1]
     changes.sort(key=lambda pair: (-pair[0].score, pair[1]["cluster"]))
     return {kind: [line_of(one, change, period) for change, one in changes if change.kind == kind] for kind in KINDS}
 
@@ -189,9 +185,7 @@ def _shared_sources(sources: pa.Table) -> dict[int, int]:
     """For each cluster, how many of its sources also have windows in other clusters."""
     if "agreement" not in sources.column_names:
         return {}
-    split = sources.filter(pc.less(sources["agreement"], 1.0))
-    counted_rows = split.group_by("cluster").aggregate([("source", "count")])
-    return dict(zip(counted_rows["cluster"].to_pylist(), counted_rows["source_count"].to_pylist(), strict=True))
+    return numbers_of(sources.filter(pc.less(sources["agreement"], 1.0))["cluster"])
 
 
 def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:

@@ -17,6 +17,7 @@ from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_add
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import columns
 from telescope_transformer.report.columns import checked_columns
+from telescope_transformer.report.counting import numbers_of
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.summary_check import check_summary
 from telescope_transformer.similarity import embedding_matrix
@@ -170,7 +171,7 @@ def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, source
         raise InputError(
             f"{root}: the files come from different analyses: {source} has no window in cluster {cluster}"
         )
-    sizes = {row["values"]: row["counts"] for row in windows["cluster"].value_counts().to_pylist()}
+    sizes = numbers_of(windows["cluster"])
     profiled: set[int] = set()
     for profile in summary["clusters"]:
         if profile["cluster"] in profiled:

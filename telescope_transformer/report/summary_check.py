@@ -114,8 +114,9 @@ def _check(at: str, value: Any, shape: Any) -> None:
         if value is not None:
             _check(at, value, shape.shape)
     elif isinstance(shape, str):
-        if not _KINDS[shape](value):
-            raise _wrong(at, value, _NAMES[shape])
+        is_right, name = _KINDS[shape]
+        if not is_right(value):
+            raise _wrong(at, value, name)
     elif isinstance(shape, list):
         if not isinstance(value, list):
             raise _wrong(at, value, "a list")
@@ -173,25 +174,18 @@ def _are_days(value: Any) -> bool:
     return bool(in_order and (counts >= 0).all() and (counts <= LARGEST).all())
 
 
-_KINDS: dict[str, Callable[[Any], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "count": _is_count,
-    "number": _is_number,
-    "flag": lambda value: isinstance(value, bool),
-    "time": _is_time,
-    "numbers": _are_numbers,
-    "week": lambda value: _are_numbers(value) and np.shape(value) == (7, 24),
-    "days": _are_days,
-    "counts": lambda value: isinstance(value, Mapping) and all(_is_count(number) for number in value.values()),
-}
-_NAMES = {
-    "text": "text",
-    "count": "a count",
-    "number": "a number",
-    "flag": "true or false",
-    "time": "a time in UTC such as 2024-03-14T05:00:00Z",
-    "numbers": "a list of numbers",
-    "week": "seven lists of 24 numbers",
-    "days": "rows of day, records and sources, in order of day",
-    "counts": "an object of counts",
+# How each kind is checked, and what it is called in messages.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "text": (lambda value: isinstance(value, str), "text"),
+    "count": (_is_count, "a count"),
+    "number": (_is_number, "a number"),
+    "flag": (lambda value: isinstance(value, bool), "true or false"),
+    "time": (_is_time, "a time in UTC such as 2024-03-14T05:00:00Z"),
+    "numbers": (_are_numbers, "a list of numbers"),
+    "week": (lambda value: _are_numbers(value) and np.shape(value) == (7, 24), "seven lists of 24 numbers"),
+    "days": (_are_days, "rows of day, records and sources, in order of day"),
+    "counts": (
+        lambda value: isinstance(value, Mapping) and all(map(_is_count, value.values())),
+        "an object of counts",
+    ),
 }

@@ -5,8 +5,7 @@ An adapted checkpoint is stored in the state itself, so the state is always one 
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -103,17 +102,11 @@ class StateModel:
         """The checkpoint that the state holds."""
         adaptation = self._state.setting("adaptation")
         if self._own is None or self._own[0] != adaptation:
-            with self._own_folder() as folder:
+            with TemporaryDirectory(prefix="telescope-model-") as folder:
+                for name, content in self._state.model_files().items():
+                    (Path(folder) / _plain_name(name)).write_bytes(content)
                 self._own = adaptation, load_network(folder)
         return self._own[1]
-
-    @contextmanager
-    def _own_folder(self) -> Iterator[str]:
-        """A temporary folder with the checkpoint that the state holds."""
-        with TemporaryDirectory(prefix="telescope-model-") as folder:
-            for name, content in self._state.model_files().items():
-                (Path(folder) / _plain_name(name)).write_bytes(content)
-            yield folder
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
         """Adapt the shipped model to the newest of these windows.

@@ -12,30 +12,24 @@ async function unpack(box) {
   return box.type === "json" ? JSON.parse(new TextDecoder().decode(buffer)) : new ARRAYS[box.type](buffer);
 }
 
-async function unpackCategories(packed) {
-  const categories = {};
-  for (const name of ["service", "label"])
-    if (packed[name])
-      categories[name] = { codes: await unpack(packed[name].codes), names: await unpack(packed[name].names) };
-  return categories;
+// Every packed value of an object, unpacked.
+async function unpackValues(packed) {
+  const entries = Object.entries(packed).map(async ([name, box]) => [name, box?.type ? await unpack(box) : box]);
+  return Object.fromEntries(await Promise.all(entries));
 }
 
-async function unpackColumns(packed, names) {
-  const columns = { ...packed, categories: await unpackCategories(packed) };
-  for (const name of names) columns[name] = packed[name] ? await unpack(packed[name]) : null;
-  return columns;
+// A table of sources or windows; the columns of text are in `categories`.
+async function unpackTable(packed) {
+  const categories = {};
+  for (const name of ["service", "label"]) if (packed[name]) categories[name] = await unpackValues(packed[name]);
+  return { ...(await unpackValues(packed)), categories };
 }
 
 // Sources by address: all IPv4 addresses in ascending order, then IPv6 addresses as text.
 async function unpackSources(packed) {
-  const sources = await unpackColumns(packed, ["four", "six", "cluster", "records", "from", "to"]);
+  const sources = await unpackTable(packed);
   for (let i = 1; i < sources.four.length; i++) sources.four[i] += sources.four[i - 1];
-  if (packed.others) {
-    const [number, codes, names] = await Promise.all(
-      ["number", "codes", "names"].map((key) => unpack(packed.others[key])),
-    );
-    sources.others = { ...packed.others, number, codes, names };
-  }
+  if (packed.others) sources.others = await unpackValues(packed.others);
   sources.name = (i) => (i < sources.four.length ? dottedQuad(sources.four[i]) : sources.six[i - sources.four.length]);
   return sources;
 }
@@ -44,38 +38,24 @@ const dottedQuad = (number) => [24, 16, 8, 0].map((shift) => (number >>> shift) 
 
 async function loadReport() {
   const payload = JSON.parse(document.getElementById("report-data").textContent);
-  const windows = await unpackColumns(payload.windows, [
-    "source",
-    "x",
-    "y",
-    "cluster",
-    "start",
-    "seconds",
-    "records",
-    "margin",
-  ]);
   const report = {
-    ...payload,
-    windows,
+    ...(await unpackValues(payload)),
+    windows: await unpackTable(payload.windows),
     sources: await unpackSources(payload.sources),
-    clusters: await unpack(payload.clusters),
-    events: await unpack(payload.events),
+    days: await unpackValues(payload.days),
+    traffic: await unpackValues(payload.traffic),
+    grid: payload.grid && (await unpackValues(payload.grid)),
     live: document.body.dataset.live === "yes",
     shown: null,
     found: null,
   };
-  for (const name of ["days", "traffic"])
-    report[name] = { ...payload[name], counts: await unpack(payload[name].counts) };
-  report.grid = payload.grid
-    ? { counts: await unpack(payload.grid.counts), ranks: await unpack(payload.grid.ranks) }
-    : null;
   report.clusters.forEach((cluster, rank) => {
     cluster.rank = rank;
     // An analysis whose clusters were not named is shown with their numbers.
     cluster.name ??= numbered(cluster.cluster);
   });
   report.byNumber = new Map(report.clusters.map((cluster) => [cluster.cluster, cluster]));
-  report.members = groupedBy(windows.cluster, windows.count);
+  report.members = groupedBy(report.windows.cluster, report.windows.count);
   return report;
 }
 
