@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.context import Format, ReadContext
@@ -78,14 +79,13 @@ def read_list(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     context.note(_NOTE, file.name)
     table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)
     for batch in text_rows(TextBlocks(file.blocks(), file.name), table):
-        open_ports = np.array([state == b"open" for state in batch.columns["state"].to_pylist()], dtype=bool)
-        mask = open_ports.nonzero()[0]
+        is_open = np.asarray(pc.equal(batch.columns["state"], pa.scalar(b"open")))
         # A line with a banner has further columns.
         is_banner = pc.starts_with(batch.malformed["value"], "banner ")
         malformed = batch.malformed.filter(pc.invert(is_banner))
-        raw = {name: column.take(mask) for name, column in batch.columns.items() if name != "state"}
-        left_out = len(open_ports) - len(mask) + batch.malformed.num_rows - malformed.num_rows
-        yield validator.chunk(raw, batch.rows[mask], malformed, batch.skipped + left_out)
+        raw = {name: column.filter(pa.array(is_open)) for name, column in batch.columns.items()}
+        left_out = (~is_open).sum() + batch.malformed.num_rows - malformed.num_rows
+        yield validator.chunk(raw, batch.rows[is_open], malformed, batch.skipped + int(left_out))
 
 
 LIST_FORMAT = Format("masscan-list", sniff_list, read_list)

@@ -9,8 +9,19 @@ from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.ports import without_icmp_ports
+from telescope_transformer.records.raw_records import first_values
 
 _TYPE = "com.oraclecloud.vcn.flowlogs."
+_COLUMNS = {
+    "timestamp": ["startTime"],
+    "src_ip": ["sourceAddress"],
+    "dst_ip": ["destinationAddress"],
+    "protocol": ["protocol"],
+    "src_port": ["sourcePort"],
+    "dst_port": ["destinationPort"],
+    "packets": ["packets"],
+    "bytes": ["bytesOut"],
+}
 
 
 def _event(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -29,16 +40,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     data = _event(record)["data"]
     if data.get("status") in ("NODATA", "SKIPDATA"):
         return None
-    return {
-        "timestamp": data.get("startTime"),
-        "src_ip": data.get("sourceAddress"),
-        "dst_ip": data.get("destinationAddress"),
-        "protocol": data.get("protocol"),
-        "src_port": data.get("sourcePort"),
-        "dst_port": data.get("destinationPort"),
-        "packets": data.get("packets"),
-        "bytes": data.get("bytesOut"),
-    }
+    return first_values(data, _COLUMNS)
 
 
 DIALECT = Dialect("oracle-vcn", matches, fields, complete=without_icmp_ports)
