@@ -2,7 +2,7 @@
 
 `reading` scans the inputs that `files` finds; `registry` chooses a reader of `formats/` by their content. Most readers
 are of one of four kinds: tables of known programs (`known_tables`), columnar files (`columnar`), logs in lines
-(`log_lines`) and JSON (`json_records`); `formats/csv.py` reads all other tables, whose columns `columns` finds by name.
+(`log_lines`) and JSON (`json_records`); `formats/csv.py` reads all other tables, whose columns `columns` finds.
 Captures go through `capture`, `links`, `packets` and `flows`. What a reader finds goes to `validation`, which alone
 decides what a valid record is, with `times`, `zones`, `addresses`, `ports`, `protocols` and `sensors`.
 """
