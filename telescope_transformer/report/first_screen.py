@@ -198,10 +198,11 @@ def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
         )
     if profile["n_records"] < FEW_RECORDS * n_sources:
         reasons.append(f"few records: {profile['n_records'] / n_sources:.0f} per source")
-    malicious = [row for row in profile.get("labels", []) if is_malicious(row["label"])]
-    n_known = profile.get("n_labelled", 0) - sum(row["windows"] for row in malicious)
-    if n_known:
-        known = [row for row in profile["labels"] if row not in malicious]
+    labels = profile.get("labels", [])
+    known = [row for row in labels if not is_malicious(row["label"])]
+    n_known = profile.get("n_labelled", 0) - sum(row["windows"] for row in labels if row not in known)
+    # A profile has only the most frequent labels, which may all be of malicious groups.
+    if known and n_known > 0:
         reasons.append(label_words(known, n_known, profile["n_windows"]))
     if len(profile.get("days") or [0, 0]) == 1:
         reasons.append("seen on one day only")

@@ -53,6 +53,10 @@ def test_a_malicious_label_is_no_reason_against_blocking() -> None:
         {"label": "censys", "windows": 2, "share": 0.2},
     ]
     assert reasons_against(mixed, 0) == ["2 of 10 labelled: censys"]
+    mixed["labels"] = [{"label": f"botnet {i}", "windows": 1, "share": 0.1} for i in range(4)]
+    assert reasons_against(mixed, 0) == []
+    del mixed["labels"]
+    assert reasons_against(mixed, 0) == []
 
 
 def test_all_new_clusters_have_a_line_and_the_first_screen_shows_the_most_unusual() -> None:
