@@ -10,7 +10,7 @@ the edge weights is chosen on other evidence (`telescope_transformer.threshold`)
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from telescope_transformer.errors import CheckpointError, DatasetError
 from telescope_transformer.files import write_text
+from telescope_transformer.shapes import OrNull, check_shape
 from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_threshold
 
 FILE_NAME = "calibration.json"
@@ -35,6 +36,18 @@ COSINE_BINS = 1024
 RELIABILITY_BINS = 10
 # Pairs whose vectors are gathered at a time, which takes 10 MB.
 PIECE = 8_192
+# The shape of `Calibration.to_dict`.
+SHAPE: dict[str, Any] = {
+    "knots": [("number", "number")],
+    "slope": "number",
+    "threshold?": "number",
+    "agreement?": ["measures"],
+    "expected_calibration_error?": OrNull("number"),
+    "reliability?": ["measures"],
+    "pairs?": "count",
+    "unseen?": "flag",
+    "from_checkpoint?": "flag",
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +92,22 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The calibration whose `to_dict` gave these values."""
-        return cls(**values)
+        """The calibration whose `to_dict` gave these values.
+
+        Raises:
+            ValueError: if a value is missing, of another kind, or not possible.
+        """
+        check_shape(values, SHAPE)
+        calibration = cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+        places, levels = np.array(calibration.knots, dtype=float).reshape(-1, 2).T
+        possible = len(places) and calibration.slope > 0 and abs(calibration.threshold) <= 1
+        falls = any((np.diff(each) < 0).any() for each in (places, levels))
+        if not possible or falls or levels.min() < 0 or levels.max() > 1:
+            raise ValueError(
+                f"slope {calibration.slope}, threshold {calibration.threshold} and knots from "
+                f"{calibration.knots[:1]} to {calibration.knots[-1:]} are not possible"
+            )
+        return calibration
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `calibration.json` into a checkpoint's folder."""
@@ -99,22 +126,9 @@ class Calibration:
         if not path.is_file():
             return None
         try:
-            calibration = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-            places, values = np.array(calibration.knots, dtype=float).T
-            numbers = np.array([calibration.slope, calibration.threshold, *places, *values], dtype=float)
-            rows = [value for row in (*calibration.agreement, *calibration.reliability) for value in row.values()]
-            # Reports show these, so they must be numbers, too.
-            np.array([calibration.pairs, calibration.expected_calibration_error, *rows], dtype=float)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: not a calibration: {error}") from error
-        possible = np.isfinite(numbers).all() and calibration.slope > 0 and abs(calibration.threshold) <= 1
-        falls = any((np.diff(each) < 0).any() for each in (places, values))
-        if not possible or falls or values.min() < 0 or values.max() > 1:
-            raise CheckpointError(
-                f"{path}: slope {calibration.slope}, threshold {calibration.threshold} and knots from "
-                f"{calibration.knots[0]} to {calibration.knots[-1]} are not possible"
-            )
-        return calibration
 
     @classmethod
     def of_checkpoint(cls, folder: str | os.PathLike[str]) -> Self | None:

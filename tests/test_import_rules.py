@@ -20,6 +20,7 @@ ORDER = (
     "numba_cache",
     "metrics",
     "fields",
+    "shapes",
     "records",
     "codes",
     "labels",

@@ -131,6 +131,13 @@ def ending_in_order() -> Iterator[None]:
         received.append(number)
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
+    def raise_again(lost: Any) -> None:
+        # A destructor, or a callback from C such as that of numba's cache, cannot raise: Python drops its exception.
+        if received and lost.exc_type in (KeyboardInterrupt, SystemExit):
+            threading.Timer(0.01, signal.raise_signal, [received[-1]]).start()
+        else:
+            former_hook(lost)
+
     signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Python allows handlers in the main thread only, and `nohup` lets programs ignore SIGHUP.
     is_main = threading.current_thread() is threading.main_thread()
@@ -138,6 +145,7 @@ def ending_in_order() -> Iterator[None]:
     taken = [number for number in former if former[number] in (signal.SIG_DFL, signal.default_int_handler)]
     for number in taken:
         signal.signal(number, end)
+    former_hook, sys.unraisablehook = sys.unraisablehook, raise_again
     try:
         yield
     except BaseException as error:
@@ -146,6 +154,7 @@ def ending_in_order() -> Iterator[None]:
             raise SystemExit(128 + received[0]) from None
         raise
     finally:
+        sys.unraisablehook = former_hook
         for number in taken:
             signal.signal(number, former[number])
 

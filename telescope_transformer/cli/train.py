@@ -65,8 +65,8 @@ def train(
     paths = TrainingPaths(dataset, output, start_from=model, revision=revision, split=split, cache=cache)
     try:
         run(paths, arguments_of(config, options))
-    except TelescopeError:
-        # A command that fails leaves no empty folder; one with checkpoints stays.
+    except BaseException:
+        # A command that fails or is interrupted leaves no empty folder; one with checkpoints stays.
         with contextlib.suppress(OSError):
             output.rmdir()
         raise

@@ -56,7 +56,7 @@ class _Placed(NamedTuple):
 
 def current(state: State) -> Certificate:
     """The certificate after the last step; zeros before the first."""
-    return Certificate(*state.stored("certificate", list, []))
+    return Certificate(*state.stored("certificate", []))
 
 
 def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> Certificate:
@@ -70,7 +70,7 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
     """
     settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
-    first = state.stored("certified_from", int, 0)
+    first = state.stored("certified_from", 0)
     windows = _placed(state, first)
     if not len(windows.ids):
         forget(state)
@@ -85,7 +85,7 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
         windows = _Placed(windows.ids[begin:], windows.vectors[begin:], labels)
         state.set("certified_from", str(windows.ids[0]))
     fresh = np.isin(windows.ids, new)
-    attraction = float(state.stored("attraction", (int, float), 0.0))
+    attraction = float(state.stored("attraction", 0.0))
     stayed = windows.vectors[~fresh]
     if len(taken_out) > len(stayed):
         # This is faster than subtracting, and leaves no rounding error from sums that were much larger.

@@ -19,7 +19,7 @@ from telescope_transformer.analysis.embedding_stage import MOST_LEARNED, unseen_
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embed_windows, load_network
-from telescope_transformer.errors import StateError
+from telescope_transformer.errors import StateError, TelescopeError
 from telescope_transformer.files import file_digest
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
@@ -104,8 +104,16 @@ class StateModel:
         if self._own is None or self._own[0] != adaptation:
             with TemporaryDirectory(prefix="telescope-model-") as folder:
                 for name, content in self._state.model_files().items():
-                    (Path(folder) / _plain_name(name)).write_bytes(content)
-                self._own = adaptation, load_network(folder)
+                    # Somebody else may have made the state.
+                    if name != os.path.basename(name) or name in ("", ".", ".."):
+                        raise StateError(f"{self._state.path}: the model has a file {name!r}, not a plain name")
+                    (Path(folder) / name).write_bytes(content)
+                try:
+                    self._own = adaptation, load_network(folder)
+                except TelescopeError as error:
+                    # The user does not know the temporary folder.
+                    reason = str(error).replace(f"{folder}{os.sep}", "").replace(folder, "the checkpoint")
+                    raise StateError(f"{self._state.path}: the model is damaged: {reason}") from error
         return self._own[1]
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
@@ -150,19 +158,12 @@ class StateModel:
 
     def _kept_out(self) -> pa.Array | None:
         """The sources that the state's own model was not trained on; None if it was not trained."""
-        stored = self._state.stored("adaptation", dict, {})
+        stored = self._state.stored("adaptation", {})
         trained = bool(stored) and stored["facts"]["adapted"]
         return pa.array(stored["kept_out"], pa.string()) if trained else None
 
 
 def adaptation_of(state: State) -> dict[str, Any] | None:
     """The facts about the adaptation of the model, for the report; None if none was tried."""
-    found: dict[str, Any] | None = state.stored("adaptation", dict, {}).get("facts")
+    found: dict[str, Any] | None = state.stored("adaptation", {}).get("facts")
     return found
-
-
-def _plain_name(name: str) -> str:
-    """Return a stored name if it is a file name without a path, because somebody else may have made the state."""
-    if name != os.path.basename(name) or name in ("", ".", ".."):
-        raise StateError(f"the state's model has a file {name!r}, which is not a plain file name")
-    return name

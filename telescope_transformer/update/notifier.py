@@ -48,8 +48,8 @@ class Notifier:
             lines: lines of all new clusters, from `report.first_screen.news_lines`.
             state: stores which clusters have been reported.
         """
-        reported = set(state.stored(REPORTED, list, []))
-        known = [*state.stored(FAILED, list, []), *lines]
+        reported = set(state.stored(REPORTED, []))
+        known = [*state.stored(FAILED, []), *lines]
         fresh = list({line["cluster"]: line for line in known if line["cluster"] not in reported}.values())
         if not fresh:
             return

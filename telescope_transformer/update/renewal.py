@@ -143,7 +143,7 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     if stored is None:
         return
     number = state.n_clustered
-    checked = state.stored("checked", dict, None)
+    checked = state.stored("checked", None)
     if checked is None:
         # These same windows have just fixed the settings.
         state.set("checked", json.dumps({"windows": number, "day": day}))

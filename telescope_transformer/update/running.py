@@ -408,5 +408,5 @@ def _record_input(state: State, content: Content, step: Step, flow: FlowRecords,
     state.record_input([*what, step.windows, nodes, step.cost, step.lower_bound, step.seconds])
     if flow.rejects.num_rows:
         state.append("rejects", flow.rejects)
-    known = state.stored("sensors", dict, {})
+    known = state.stored("sensors", {})
     state.set("sensors", json.dumps(known | flow.sensors))

@@ -1,9 +1,13 @@
 """The tables of a running analysis, in one DuckDB file."""
 
+from typing import Any
+
 import duckdb
 import pyarrow as pa
 
 from telescope_transformer.fields import FIELDS
+from telescope_transformer.report.summary_check import ADAPTATION
+from telescope_transformer.shapes import OrNull
 
 VERSION = "5"
 # States of this version have no column `unblended`, and no window was blended.
@@ -53,6 +57,33 @@ TABLES = (
     "CREATE TABLE events (day VARCHAR, event VARCHAR, cluster BIGINT, others BIGINT[], windows BIGINT)",
     "CREATE TABLE rejects (file VARCHAR, row BIGINT, field VARCHAR, value VARCHAR, reason VARCHAR)",
 )
+
+# The settings in the table `meta` that are JSON, and their shapes (`shapes.check_shape`).
+SETTINGS: dict[str, Any] = {
+    "settings": {
+        "model": OrNull("text"),
+        "adapt?": "flag",
+        "window": "count",
+        "min_records": "count",
+        "core_records?": "count",
+        "seed": "count",
+        "checkpoint": OrNull("text"),
+        "chosen_threshold": OrNull("number"),
+        "threshold": "number",
+        "scale": "number",
+        "calibration": OrNull({}),
+    },
+    "adaptation": {"facts": ADAPTATION, "kept_out": ["text"]},
+    "certificate": ("number", "number", "count"),
+    "certified_from": "count",
+    "attraction": "number",
+    "checked": {"windows": "count", "day": "number"},
+    "next_cluster": "count",
+    "names": "texts",
+    "sensors": "texts",
+    "reported": ["count"],
+    "report failed": [{"cluster": "count"}],
+}
 
 
 def missing_columns(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:

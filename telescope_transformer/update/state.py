@@ -14,13 +14,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import StateError
+from telescope_transformer.shapes import ShapeError, check_shape
 from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.schema import (
     ADDED_COLUMN,
     CLOSED_COLUMNS,
     FORMER_VERSION,
     RECORD_COLUMNS,
+    SETTINGS,
     TABLES,
     VERSION,
     missing_columns,
@@ -155,21 +158,22 @@ class State:
         found = self.query("SELECT value FROM meta WHERE key = ?", [key])["value"]
         return found[0].as_py() if len(found) else None
 
-    def stored(self, key: str, kind: type | tuple[type, ...], default: Any) -> Any:
+    def stored(self, key: str, default: Any) -> Any:
         """A setting that is kept as JSON; the default if there is none.
 
         Raises:
-            StateError: if it is of another kind, because somebody else may have made the state.
+            StateError: if it does not have its shape (`schema.SETTINGS`): somebody else may have made the state.
         """
         text = self.setting(key)
         if not text:
             return default
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, kind):
-            raise StateError(f"{self.path}: {key} is {text[:50]!r}, which no release writes")
+            check_shape(value, SETTINGS[key], key)
+        except ShapeError as error:
+            raise StateError(f"{self.path}: {error}: no release writes this") from error
+        except (ValueError, RecursionError) as error:
+            raise StateError(f"{self.path}: {key} is {text[:50]!r} and not JSON: no release writes this") from error
         return value
 
     def set(self, key: str, value: str) -> None:
@@ -252,9 +256,16 @@ class State:
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that the first step fixed; None before the first step."""
-        stored: dict[str, Any] | None = self.stored("settings", dict, None)
+        stored: dict[str, Any] | None = self.stored("settings", None)
         if stored is None:
             return None
+        try:
+            if stored["scale"] <= 0 or abs(stored["threshold"]) > 1:
+                raise ValueError(f"threshold {stored['threshold']} and scale {stored['scale']} are not possible")
+            if stored["calibration"] is not None:
+                Calibration.from_dict(stored["calibration"])
+        except ValueError as error:
+            raise StateError(f"{self.path}: settings: {error}") from error
         # Earlier states did not place windows with few records, and had one number for both limits.
         if "core_records" not in stored:
             stored |= {"core_records": stored["min_records"], "min_records": 1}
@@ -301,7 +312,7 @@ class State:
     @property
     def next_cluster(self) -> int:
         """The smallest cluster id that was never used."""
-        return int(self.stored("next_cluster", int, 0))
+        return int(self.stored("next_cluster", 0))
 
     def windows(self, min_records: int) -> pa.Table:
         """The windows that have a cluster or at least so many records, by source and start, with both embeddings."""

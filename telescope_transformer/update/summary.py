@@ -144,8 +144,8 @@ def is_shown(state: State, output: Path) -> bool:
 
 def _name(state: State, profiles: list[dict[str, Any]]) -> None:
     """Name the clusters. A cluster keeps its earlier name for as long as the name is true."""
-    kept = {int(cluster): name for cluster, name in state.stored("names", dict, {}).items()}
-    name_clusters(profiles, kept)
+    kept = state.stored("names", {})
+    name_clusters(profiles, {one["cluster"]: kept.get(str(one["cluster"]), "") for one in profiles})
     with state.transaction():
         state.set("names", json.dumps({profile["cluster"]: profile["name"] for profile in profiles}))
 
@@ -232,5 +232,5 @@ def _records(state: State, inputs: pa.Table) -> FlowRecords:
     known = [name for name in table.column_names if not table.num_rows or table[name].null_count < table.num_rows]
     counts = Counts(*(sum(inputs[name].to_pylist()) for name in Counts._fields))
     rejects = state.rejects().cast(REJECTS_SCHEMA)
-    sensors = state.stored("sensors", dict, {})
+    sensors = state.stored("sensors", {})
     return FlowRecords(table.select(known), rejects, counts, sensors)

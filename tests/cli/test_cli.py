@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -264,6 +266,26 @@ def test_a_signal_removes_temporary_files(tmp_path: Path, name: str, status: int
     ended = subprocess.run(given, env=environment, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (status, "")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_within_a_callback_that_cannot_raise_is_not_lost(capsys) -> None:
+    class Signalling:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        with main.ending_in_order():
+            Signalling()
+            time.sleep(5)
+
+    former = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert stop.value.code == 143
+    assert capsys.readouterr().err == ""
 
 
 def test_closed_standard_streams_and_an_old_terminal_are_no_fault(tmp_path: Path) -> None:

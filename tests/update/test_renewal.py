@@ -188,7 +188,7 @@ def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
         more = tmp_path / "more"
         more.mkdir()
         state.execute("UPDATE model SET name = '../' || name")
-        with pytest.raises(StateError, match="not a plain file name"):
+        with pytest.raises(StateError, match="not a plain name"):
             update(state, write_days(more, 7)[6:], read, SETTINGS)
 
 
