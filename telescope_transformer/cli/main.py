@@ -207,6 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         sys.stderr.write(error_line(missing))
         sys.exit(1)
+    except MemoryError:
+        sys.stderr.write("error: there is not enough memory\n")
+        sys.exit(1)
     except (TelescopeError, OSError) as error:
         sys.stderr.write(error_line(error))
         sys.exit(1)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.progress import say
+
 
 def simulate(
     output: Annotated[Path, typer.Option(help="Parquet file to write.")],
@@ -23,4 +25,4 @@ def simulate(
 
     settings = SimulationSettings(sources, seed, records_per_source, days, telescope)
     rows = write_simulation(output, settings)
-    typer.echo(f"{counted(rows, 'flow record')} of {counted(sources, 'source')} in {output}")
+    say(f"{counted(rows, 'flow record')} of {counted(sources, 'source')} in {output}")

@@ -20,7 +20,7 @@ from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.errors import StateError, TelescopeError
-from telescope_transformer.files import file_digest
+from telescope_transformer.files import file_digest, written_in
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.placement import Embed
@@ -102,7 +102,7 @@ class StateModel:
         """The checkpoint that the state holds."""
         adaptation = self._state.setting("adaptation")
         if self._own is None or self._own[0] != adaptation:
-            with TemporaryDirectory(prefix="telescope-model-") as folder:
+            with TemporaryDirectory(prefix="telescope-model-") as folder, written_in(Path(folder)):
                 for name, content in self._state.model_files().items():
                     # Somebody else may have made the state.
                     if name != os.path.basename(name) or name in ("", ".", ".."):

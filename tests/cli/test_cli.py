@@ -68,6 +68,29 @@ def ended(monkeypatch, capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
+def test_simulated_records_can_be_written_to_standard_output(tmp_path) -> None:
+    arguments = [
+        "simulate",
+        "--sources",
+        "5",
+        "--records-per-source",
+        "4",
+        "--output",
+        str(tmp_path / "flows.parquet"),
+    ]
+    done = CliRunner().invoke(app, arguments)
+    assert done.stdout == ""
+    assert "of 5 sources in" in done.stderr
+
+
+def test_a_lack_of_memory_is_one_line(monkeypatch, capsys) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(main, "app", fail)
+    assert ended(monkeypatch, capsys, "analyze", "x") == "error: there is not enough memory\n"
+
+
 def test_a_name_with_a_line_end_cannot_forge_a_message(monkeypatch, capsys) -> None:
     message = ended(monkeypatch, capsys, "compare", "missing\nopen out/report.html\r\x1b[2J", "out")
     assert message.startswith("error: missing open out/report.html \\x1b[2J")
