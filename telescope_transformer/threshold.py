@@ -35,7 +35,7 @@ TOLERANCE = 0.03
 MOST_CHANGED = 0.05
 # Draws of half of the sources with two windows of each, and of half of the windows. Near copies are drawn together: if
 # one campaign decides which threshold is best, the draws with and without it differ. With these limits, all draws take
-# a few seconds.
+# about a second.
 DRAWS = 8
 MOST_SOURCES = 750
 MOST_WINDOWS = 1_000
@@ -82,9 +82,7 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray) -> Thres
         if len(first) < FEWEST_SOURCES:
             return None
         kept = windows.half(embeddings[first], first, draw)
-        halves = [
-            sweep(embeddings[half[kept]], GRID.tolist(), method="greedy", random_state=0) for half in (first, second)
-        ]
+        halves = [sweep(embeddings[half[kept]], GRID.tolist(), method="greedy") for half in (first, second)]
         curves.append([_agreement(a.labels, b.labels) for a, b in zip(*halves, strict=True)])
         largest = [max(np.bincount(point.labels).max() for point in pair) for pair in zip(*halves, strict=True)]
         joined.append(np.array(largest) / len(kept))
@@ -170,7 +168,7 @@ def _steadiness(embeddings: np.ndarray, windows: _Windows) -> np.ndarray:
         keys = _mixed(windows.of_window, draw)
         drawn = np.argsort(keys, kind="stable")[: min(MOST_WINDOWS, -(-len(keys) // 2))]
         kept = drawn[_near_copies(embeddings[drawn])[1] < MOST_ALIKE]
-        points = sweep(embeddings[kept], GRID.tolist(), random_state=0)
+        points = sweep(embeddings[kept], GRID.tolist(), method="greedy")
         alike.append([adjusted_rand_score(here.labels, there.labels) for here, there in pairwise(points)])
     around = np.pad(np.mean(alike, axis=0), 1, mode="edge")
     agreement: np.ndarray = np.minimum(around[:-1], around[1:])
@@ -179,7 +177,7 @@ def _steadiness(embeddings: np.ndarray, windows: _Windows) -> np.ndarray:
 
 def _near_copies(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The group of near copies of each vector, from 0, and its place in the group (n,)."""
-    groups = sweep(vectors, [ALIKE], method="greedy", random_state=0)[0].labels
+    groups = sweep(vectors, [ALIKE], method="greedy")[0].labels
     order = np.argsort(groups, kind="stable")
     place = np.empty(len(groups), dtype=np.int64)
     place[order] = positions_in_equal_runs(groups[order])
