@@ -77,11 +77,11 @@ def _fits(field: str, kind: pa.DataType) -> bool:
     if is_text_type(kind) or pa.types.is_null(kind):
         return True
     if field == "timestamp":
-        return bool(number or pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
+        return bool(number or pa.types.is_timestamp(kind) or pa.types.is_date(kind))
     if field in ("src_ip", "dst_ip"):
         return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind))
     if field in ("label", "tool", "date", "timezone"):
-        dated = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
+        dated = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
         return bool(number or dated or pa.types.is_boolean(kind))
     return number
 
@@ -158,7 +158,7 @@ class Validator:
         Raises:
             FlowRecordError: if a column has a type that its field cannot have, or no column holds destination ports.
         """
-        raw = with_ports_of_addresses(self._usable({field: unpacked(values) for field, values in raw.items()}))
+        raw = with_ports_of_addresses(self._usable(raw))
         self._check_ports(raw, len(rows))
         times, raw["timestamp"] = self._read_times(raw)
         parsed = {"timestamp": times} | self._parse(raw, len(rows))
@@ -182,8 +182,10 @@ class Validator:
         """The columns whose types their fields can have; other columns are left out if the field is optional."""
         usable = {}
         for field, values in raw.items():
-            if _fits(field, values.type):
-                usable[field] = values
+            plain = unpacked(values)
+            undated = field == "timestamp" and "date" not in raw and pa.types.is_time(values.type)
+            if _fits(field, plain.type) and not undated:
+                usable[field] = plain
                 continue
             column = escaped(self._columns.get(field, field))
             told = (
