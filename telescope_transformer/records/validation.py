@@ -178,7 +178,7 @@ class Validator:
         columns = [_to_column(field, parsed[field.name], keep) for field in schema]
         return Chunk(pa.RecordBatch.from_arrays(columns, schema=schema), rejects, skipped)
 
-    def _usable(self, raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    def _usable(self, raw: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         """The columns whose types their fields can have; other columns are left out if the field is optional."""
         usable = {}
         for field, values in raw.items():
