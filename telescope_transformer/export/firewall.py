@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members
-from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.export.options import DEFAULTS, ExportOptions
 
 # ipset allows names of at most 31 characters, which leaves this many digits for the cluster number.
 LARGEST_CLUSTER = 10**12
@@ -14,7 +14,7 @@ LARGEST_CLUSTER = 10**12
 MOST_ENTRIES = 2**32 - 1
 
 
-def ipset_list(members: Members, options: ExportOptions) -> str:
+def ipset_list(members: Members, options: ExportOptions = DEFAULTS) -> str:
     """Input for `ipset restore`: a set per cluster and address family, which is emptied first if it exists.
 
     Sets without addresses are written too, so that loading the file removes the addresses that they held before. All
@@ -30,7 +30,7 @@ def ipset_list(members: Members, options: ExportOptions) -> str:
     return "\n".join([*lines, ""])
 
 
-def nftables_list(members: Members, options: ExportOptions) -> str:
+def nftables_list(members: Members, options: ExportOptions = DEFAULTS) -> str:
     """Input for `nft -f`: a set per cluster and address family in the table `inet telescope`, each emptied first.
 
     All sets can hold prefixes, as those of `ipset_list`.
@@ -45,7 +45,7 @@ def nftables_list(members: Members, options: ExportOptions) -> str:
     return "\n".join([*lines, ""])
 
 
-def plain_list(members: Members, options: ExportOptions) -> str:
+def plain_list(members: Members, options: ExportOptions = DEFAULTS) -> str:
     """One address or prefix per line, with the name of each cluster as a comment above its addresses."""
     lines = []
     for comment, _, _, addresses in _sets(members, options):

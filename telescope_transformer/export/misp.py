@@ -7,7 +7,7 @@ analysis, and the uuid of an attribute from its event and address.
 from typing import Any
 
 from telescope_transformer.export.members import Members, stable_uuid, utc
-from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.export.options import DEFAULTS, ExportOptions
 from telescope_transformer.extras import require
 from telescope_transformer.labels import kind_of
 from telescope_transformer.words import counted
@@ -22,7 +22,7 @@ GALAXIES = {
 }
 
 
-def misp_event(members: Members, options: ExportOptions) -> str:
+def misp_event(members: Members, options: ExportOptions = DEFAULTS) -> str:
     """The clusters as one MISP event in JSON: unpublished, and marked as not yet analysed.
 
     Raises:

@@ -49,3 +49,6 @@ class ExportOptions:
             raise ExportError(f"a confidence must be 0 to 100 percent, not {self.min_confidence}")
         if not 1 <= self.valid_days <= MOST_VALID_DAYS:
             raise ExportError(f"an indicator can be valid for 1 to {MOST_VALID_DAYS:,} days, not {self.valid_days}")
+
+
+DEFAULTS = ExportOptions()

@@ -27,7 +27,7 @@ from typing import Any
 
 from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members, stable_uuid, utc
-from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.export.options import DEFAULTS, ExportOptions
 from telescope_transformer.labels import kind_of
 
 # An identity has no records to take a time from. A fixed time keeps it the same from day to day.
@@ -104,7 +104,7 @@ def _marking(tlp: str) -> Object:
     return marking | {"definition_type": "tlp", "definition": {"tlp": name.lower()}}
 
 
-def stix_bundle(members: Members, options: ExportOptions) -> str:
+def stix_bundle(members: Members, options: ExportOptions = DEFAULTS) -> str:
     """The clusters as a STIX 2.1 bundle in JSON, with one object per line."""
     bundle = _Bundle(members, options)
     objects = [bundle.marking, bundle.author]

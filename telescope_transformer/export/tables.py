@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.arrays import with_column
 from telescope_transformer.export.members import Members
-from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.export.options import DEFAULTS, ExportOptions
 from telescope_transformer.report.columns import with_timestamps
 from telescope_transformer.words import iso_time
 
@@ -55,7 +55,7 @@ def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.match_substring_regex(column, FORMULA).fill_null(False), quoted, column)
 
 
-def json_text(members: Members, options: ExportOptions) -> str:
+def json_text(members: Members, options: ExportOptions = DEFAULTS) -> str:
     """All clusters with their profiles and sources, for programs: one object with ISO times."""
     clusters: list[dict[str, Any]] = []
     for cluster in members.clusters:

@@ -15,8 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import ExportError, InputError
-from telescope_transformer.export import FORMATS, TLP, ExportOptions, Members, export_clusters
-from telescope_transformer.export.tables import csv_table
+from telescope_transformer.export import FORMATS, TLP, ExportOptions, Members, export_clusters, load_members
+from telescope_transformer.export.firewall import ipset_list, nftables_list, plain_list
+from telescope_transformer.export.misp import misp_event
+from telescope_transformer.export.stix import stix_bundle
+from telescope_transformer.export.tables import csv_table, json_text
 
 # STIX 2.1 allows addresses inside observed data, but deprecates them.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'objects' property of observed-data")
@@ -110,6 +113,12 @@ def test_no_cell_controls_a_terminal() -> None:
     table = pa.table({"source": ["192.0.2.1"], "cluster": [0], "first_seen": [START], "last_seen": [START]})
     members = Members(table.append_column("label", pa.array(["\x1b[2J\0=1"])), {})
     assert csv_table(members)["label"].to_pylist() == ["\ufffd[2J\ufffd=1"]
+
+
+@pytest.mark.parametrize("render", [stix_bundle, misp_event, json_text, ipset_list, nftables_list, plain_list])
+def test_a_format_needs_no_options(analysis: Path, render) -> None:
+    members = load_members(analysis)
+    assert render(members) == render(members, ExportOptions())
 
 
 def test_json_is_for_programs(analysis: Path, tmp_path: Path) -> None:
