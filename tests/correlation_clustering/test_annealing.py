@@ -86,9 +86,9 @@ def test_a_population_is_deterministic_and_its_costs_only_fall() -> None:
 
 def test_sparse_graphs_with_nearly_random_weights_are_annealed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Local search alone ends at a cost of 110, annealing at 104."""
-    # On a busy machine, two seconds of wall time are too short to anneal.
+    # On a busy machine, four seconds of wall time may be too short to anneal.
     monkeypatch.setattr(time, "monotonic", time.process_time)
     rng = np.random.default_rng(0)
     upper = np.triu(rng.normal(size=(120, 120)) * (rng.random((120, 120)) < 0.1), 1)
-    solver = CorrelationClustering(random_state=0, time_limit=2.0).fit(sparse.csr_array(upper + upper.T))
+    solver = CorrelationClustering(random_state=0, time_limit=4.0).fit(sparse.csr_array(upper + upper.T))
     assert solver.cost_ < 107
