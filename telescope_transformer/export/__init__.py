@@ -12,7 +12,7 @@ from telescope_transformer.errors import ExportError
 from telescope_transformer.export.firewall import ipset_list, nftables_list, plain_list
 from telescope_transformer.export.members import Members, load_members
 from telescope_transformer.export.misp import misp_event
-from telescope_transformer.export.options import TLP, ExportOptions
+from telescope_transformer.export.options import DEFAULTS, TLP, ExportOptions
 from telescope_transformer.export.stix import stix_bundle
 from telescope_transformer.export.tables import csv_table, json_text, source_table
 from telescope_transformer.files import replacing
@@ -63,7 +63,7 @@ def export_clusters(
     format: str,
     output: str | os.PathLike[str],
     clusters: Sequence[int] | None = None,
-    options: ExportOptions | None = None,
+    options: ExportOptions = DEFAULTS,
     say: Say = say_nothing,
 ) -> int:
     """Write the sources of clusters in one of the `formats`. Returns the number of sources written.
@@ -88,7 +88,6 @@ def export_clusters(
         raise ExportError(f"unknown format {format!r}; formats are {', '.join(formats())}")
     if format in NEED_CLUSTERS and not clusters:
         raise ExportError(f"{format} needs the clusters to list; choose them with --cluster")
-    options = options or ExportOptions()
     members = load_members(folder, clusters, options)
     for cluster, fate in members.gone.items():
         say(f"cluster {cluster} has no sources any more: {fate}")

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from scipy.special import expit
 
 from telescope_transformer.errors import ExportError, InputError
-from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.export.options import DEFAULTS, ExportOptions
 from telescope_transformer.labels import known_scanners
 from telescope_transformer.report import read_folder
 from telescope_transformer.report.names import name_of
@@ -92,7 +92,7 @@ class Members:
 
 
 def load_members(
-    folder: str | os.PathLike[str], clusters: Sequence[int] | None = None, options: ExportOptions | None = None
+    folder: str | os.PathLike[str], clusters: Sequence[int] | None = None, options: ExportOptions = DEFAULTS
 ) -> Members:
     """Read the output folder of `telescope analyze` or `telescope update`.
 
@@ -105,7 +105,6 @@ def load_members(
         ExportError: if a file is missing or damaged, the files come from different analyses, a cluster does not exist,
             or a least confidence is set but the analysis has no calibration.
     """
-    options = options or ExportOptions()
     root = Path(folder)
     try:
         read = read_folder(root, embeddings=False)
