@@ -214,6 +214,6 @@ def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
 
 
 def label_words(rows: Sequence[Mapping[str, Any]], n_labelled: int, n_windows: int) -> str:
-    """How many windows have a label, and which labels: "1 of 1,841 labelled: alphastrike"."""
+    """How many windows have a label, and which labels: "1 of 1,841 windows labelled: alphastrike"."""
     names = [f"{row['label']} ({row['windows']:,})" if len(rows) > 1 else str(row["label"]) for row in rows]
-    return f"{n_labelled:,} of {n_windows:,} labelled: {', '.join(names)}"
+    return f"{n_labelled:,} of {n_windows:,} windows labelled: {', '.join(names)}"

@@ -52,7 +52,7 @@ def test_a_malicious_label_is_no_reason_against_blocking() -> None:
         {"label": "rdp-botnet", "windows": 3, "share": 0.3},
         {"label": "censys", "windows": 2, "share": 0.2},
     ]
-    assert reasons_against(mixed, 0) == ["2 of 10 labelled: censys"]
+    assert reasons_against(mixed, 0) == ["2 of 10 windows labelled: censys"]
     mixed["labels"] = [{"label": f"botnet {i}", "windows": 1, "share": 0.1} for i in range(4)]
     assert reasons_against(mixed, 0) == []
     del mixed["labels"]

@@ -91,7 +91,7 @@ def test_one_labelled_window_does_not_label_its_cluster(telescope: Telescope) ->
     few = telescope.windows.drop_columns("label").append_column("label", pa.array(["Org", *[None] * 29]))
     scan = profile_clusters(telescope.records, few)[0]
     assert scan["labels"] == [{"label": "Org", "windows": 1, "share": 0.1}]
-    assert label_words(scan["labels"], scan["n_labelled"], scan["n_windows"]) == "1 of 10 labelled: Org"
+    assert label_words(scan["labels"], scan["n_labelled"], scan["n_windows"]) == "1 of 10 windows labelled: Org"
     name_clusters([scan])
     assert "Org" not in scan["name"]
 

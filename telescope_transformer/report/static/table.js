@@ -18,7 +18,12 @@ const COLUMNS = [
     kind: "number",
     first: "descending",
   },
-  { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, kind: "wide" },
+  {
+    name: "Services",
+    key: (c) => c.services[0]?.service ?? "",
+    text: (c) => sharesText(c.services, "service", c.n_services),
+    kind: "wide",
+  },
   { name: "Activity", key: (c) => c.active, cell: activityCell, first: "descending" },
   { name: "News", key: (c) => ["new", "growing", "gone", "steady"].indexOf(c.news), cell: newsCell },
   { name: "First seen", key: (c) => c.first_seen ?? "", text: (c) => c.first_seen?.slice(0, 10) ?? "", kind: "nowrap" },
@@ -33,13 +38,13 @@ const COLUMNS = [
   {
     name: "Label",
     key: (c) => c.labels?.[0]?.label ?? "",
-    text: (c) => labelText(c, "labels", "label", c.n_labelled, "labelled"),
+    text: (c) => sharesText(c.labels ?? [], "label"),
     optional: (c) => c.labels?.length,
   },
   {
     name: "Tool",
     key: (c) => c.tools?.[0]?.tool ?? "",
-    text: (c) => labelText(c, "tools", "tool", c.n_with_tool, "marked"),
+    text: (c) => sharesText(c.tools ?? [], "tool"),
     optional: (c) => c.tools?.length,
   },
   {
@@ -87,10 +92,11 @@ function binned(values) {
   return bins;
 }
 
-function servicesText(cluster) {
-  const main = cluster.services.filter((s, i) => i === 0 || (i < 3 && s.share >= 0.01));
-  const rest = cluster.n_services - main.length;
-  const shown = main.map((s) => `${s.service} ${share(s.share)}`).join(", ");
+// The most frequent rows of `number` in all: "tcp/23 telnet 90 %, 2 more".
+function sharesText(rows, key, number = rows.length) {
+  const main = rows.filter((row, i) => i === 0 || (i < 3 && row.share >= 0.01));
+  const rest = number - main.length;
+  const shown = main.map((row) => `${row[key]} ${share(row.share)}`).join(", ");
   return rest > 0 ? `${shown}, ${integer.format(rest)} more` : shown;
 }
 
@@ -100,14 +106,6 @@ function networksText(cluster) {
   return cluster.n_networks === 1 && cluster.networks
     ? cluster.networks[0].network
     : integer.format(cluster.n_networks ?? 0);
-}
-
-// "1 of 1,841 labelled: alphastrike"
-function labelText(cluster, field, key, number, word) {
-  const rows = cluster[field] ?? [];
-  if (!rows.length) return "";
-  const others = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
-  return `${integer.format(number)} of ${integer.format(cluster.n_windows)} ${word}: ${rows[0][key]}${others}`;
 }
 
 class ClusterTable {
