@@ -15,7 +15,7 @@ from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
 from telescope_transformer.correlation_clustering.options import check_limit, check_threshold, check_whole_number
 from telescope_transformer.correlation_clustering.solution import Progress, Solution
-from telescope_transformer.correlation_clustering.solve import METHODS, solve
+from telescope_transformer.correlation_clustering.solve import METHODS, form_for, solve
 from telescope_transformer.correlation_clustering.validation import (
     CheckedWeights,
     check_embeddings,
@@ -269,9 +269,10 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if len(checked.must_link) or len(checked.cannot_link):
             with plain_interrupts():
                 linked = link(graph.as_sparse(), checked.must_link, checked.cannot_link)
+        solved = form_for(self.method, linked.reduction.graph if linked else graph)
         # The time to compute products and neighbours counts towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (now() - started), 0.0)
-        progress = Progress(linked.reduction.graph if linked else graph, left, self.gap)
+        progress = Progress(solved, left, self.gap)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.seconds_ = solve(progress, self.method, np.random.default_rng(seed))
         self.solver_ = "+".join(self.seconds_)

@@ -9,6 +9,7 @@ from telescope_transformer.correlation_clustering.bounds.certify import prove, r
 from telescope_transformer.correlation_clustering.bounds.parts import by_parts
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
+from telescope_transformer.correlation_clustering.graph import Graph
 from telescope_transformer.correlation_clustering.search.annealing import Annealer, breed, can_anneal
 from telescope_transformer.correlation_clustering.search.local_search import evolve, gaec
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
@@ -50,22 +51,32 @@ _FAR = 1e-3
 Stage = Callable[[Progress, np.random.Generator], None]
 
 
+def form_for(method: str, graph: Graph) -> Graph:
+    """The form of a graph that a method solves: for ``"lp"``, the graph with its matrix.
+
+    Raises:
+        SolverError: the graph is too large for method ``"lp"``.
+    """
+    if method != "lp":
+        return graph
+    if graph.n > _RELAX_UP_TO:
+        raise SolverError(
+            f"method 'lp' has a variable for each pair: at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
+        )
+    return graph.filled()
+
+
 def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str, float]:
     """Improve ``progress`` by the solvers of a method. After Ctrl-C, the best result so far is kept.
 
     Args:
-        progress: the graph and its time limit; receives clusterings and bounds.
+        progress: a graph in the `form_for` this method, and its time limit; receives clusterings and bounds.
         method: one of `METHODS`.
         rng: source of random numbers.
 
     Returns:
         Seconds that each solver took, by name.
-
-    Raises:
-        SolverError: the graph is too large for method ``"lp"``.
     """
-    if method == "lp":
-        _check_relaxable(progress)
     clock = _Clock()
     progress.keep_time_for_cost()
     try:
@@ -154,20 +165,6 @@ def _restart(progress: Progress, rng: np.random.Generator) -> None:
         breed(progress, rng, deadline, rounds=None if progress.limited else 1)
     elif progress.limited:
         evolve(progress, rng, deadline, patience=_PATIENCE_WITH_LIMIT)
-
-
-def _check_relaxable(progress: Progress) -> None:
-    """Give a graph its matrix for method ``"lp"``.
-
-    Raises:
-        SolverError: the graph is too large.
-    """
-    graph = progress.graph
-    if graph.n > _RELAX_UP_TO:
-        raise SolverError(
-            f"method 'lp' has a variable for each pair: at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
-        )
-    progress.graph = graph.filled()
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:

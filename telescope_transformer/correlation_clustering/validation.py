@@ -147,9 +147,10 @@ def _check_dense(weights: Any) -> CheckedWeights:
         # The diagonal has no meaning, but a NaN or a huge number on it would distort sums and tolerances.
         np.fill_diagonal(array, 0.0)
     if not same:
-        # Use the same value for both directions, so that both have the same weight in every sum.
-        upper = np.triu_indices(array.shape[0], 1)
-        array[upper] = array.T[upper]
+        # Use the same value for both directions, so that both have the same weight in every sum. Indices of all pairs
+        # would take twice the memory of the weights.
+        for i in range(array.shape[0]):
+            array[i, i + 1 :] = array[i + 1 :, i]
     if finite:
         return CheckedWeights(DenseGraph(array))
     lower = np.tril(array)
@@ -164,6 +165,8 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     Raises:
         WeightsError: the input is not an array of vectors, not finite, or so large that products overflow.
     """
+    if sparse.issparse(embeddings):
+        raise WeightsError("embeddings must be a dense array, not a sparse matrix; use toarray()")
     array = _numbers(embeddings)
     if array.ndim != 2:
         raise WeightsError(f"embeddings must be vectors of shape (n, d), not of shape {array.shape}")
@@ -253,6 +256,8 @@ def _to_double(array: np.ndarray) -> np.ndarray:
 
 def _numbers(values: Any) -> np.ndarray:
     """The values as an array of real numbers."""
+    if hasattr(values, "adjacency"):
+        raise WeightsError("a graph of networkx must be converted by networkx.to_scipy_sparse_array(graph)")
     if np.ma.is_masked(values):
         raise WeightsError("masked entries have no weight; fill them, for example with 0")
     try:
@@ -349,6 +354,9 @@ def _check_sparse(weights: Any) -> CheckedWeights:
         raise WeightsError(f"a graph may have up to {_MOST_NODES} nodes, not {weights.shape[0]}")
     _check_numeric(weights.dtype)
     _check_structure(weights)
+    if weights.dtype == np.float16:
+        # SciPy cannot convert the format of this type.
+        weights = weights.astype(np.float32)
     rows = weights.tocsr()
     stored = weights.nnz
     if rows.nnz < stored or not rows.has_canonical_format:

@@ -1,6 +1,7 @@
 """The estimator: what it accepts and refuses, that it is deterministic, and that it can be stopped at any time."""
 
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import sparse
 from signed_instances import embeddings, random_weights
 from sklearn.base import clone
 
-from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering import CorrelationClustering, check_weights
 from telescope_transformer.correlation_clustering import solve as solve_module
 from telescope_transformer.correlation_clustering import vectors as vectors_module
 from telescope_transformer.errors import SolverError, WeightsError
@@ -93,6 +94,16 @@ def test_asymmetry_within_rounding_is_accepted() -> None:
     assert CorrelationClustering().fit(weights).cost_ >= 0
 
 
+def test_rounding_differences_are_removed_without_indices_of_all_pairs() -> None:
+    weights = random_weights(0, 2_000)
+    weights[0, 1] *= 1 + 1e-9
+    tracemalloc.start()
+    check_weights(weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * weights.nbytes
+
+
 def test_invalid_embeddings_and_options_are_refused() -> None:
     vectors = embeddings(6)
     with pytest.raises(WeightsError, match="shape"):
@@ -115,6 +126,17 @@ def test_embeddings_are_weighed_by_their_inner_products() -> None:
     expected = CorrelationClustering(random_state=0).fit(weights)
     assert solver.cost_ == pytest.approx(expected.cost_, rel=1e-9)
     assert solver.outside_pairs_ == "all pairs are weighed"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_vectors_without_a_matrix_are_solved_like_those_with_one(method: str) -> None:
+    vectors = np.random.default_rng(3).standard_normal((12, 3))
+    with_matrix, without = (
+        CorrelationClustering(method=method, random_state=0, memory_limit=limit).fit_embeddings(vectors, 0.1)
+        for limit in (2**30, 0)
+    )
+    assert without.cost_ == pytest.approx(with_matrix.cost_)
+    assert without.n_clusters_ > 1
 
 
 def test_a_fit_of_neighbours_reports_how_other_pairs_are_weighed() -> None:

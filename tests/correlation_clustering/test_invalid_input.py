@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,8 @@ def pair(weight: Any, back: Any = None) -> np.ndarray:
         (sparse.coo_array((2**31, 2**31)), "up to 2147483647 nodes"),
         (np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2)), "masked"),
         ({}, "real numbers"),
+        (networkx.complete_graph(3), "to_scipy_sparse_array"),
+        (networkx.Graph([("a", "b")]), "to_scipy_sparse_array"),
         ([[0, 1], [1]], "real numbers"),
         (torch.ones(2, 2, requires_grad=True), "real numbers"),
         (torch.ones(2, 2, dtype=torch.bfloat16), "real numbers"),
@@ -56,6 +59,19 @@ def pair(weight: Any, back: Any = None) -> np.ndarray:
 def test_invalid_weights_are_refused(weights: Any, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         CorrelationClustering().fit(weights)
+
+
+def test_sparse_vectors_are_refused() -> None:
+    with pytest.raises(WeightsError, match="toarray"):
+        CorrelationClustering().fit_embeddings(sparse.csr_array(VECTORS), 0.5)
+
+
+@pytest.mark.parametrize("form", ["bsr", "coo", "csc", "csr", "dia"])
+def test_half_precision_is_accepted_in_every_sparse_format(form: str) -> None:
+    weights = sparse.csr_array(pair(2.0)).asformat(form)
+    # SciPy refuses to build such a matrix, but not to change the type of its numbers.
+    weights.data = weights.data.astype(np.float16)
+    assert CorrelationClustering().fit(weights).labels_.tolist() == [0, 0]
 
 
 def damaged(**arrays: list[int]) -> sparse.csr_array:
