@@ -136,6 +136,32 @@ def test_an_ascent_ends_after_the_rounds_it_is_given() -> None:
     assert dual._rounds == rounds
 
 
+def test_an_ascent_without_progress_ends_once_little_smoothing_is_left() -> None:
+    # Triangles prove 3/4 of the optimal cost.
+    star = graph_of_edges(4, [(0, 1, 0.7), (0, 2, 0.7), (0, 3, 0.7), (1, 2, -0.7), (1, 3, -0.7), (2, 3, -0.7)])
+    graph = DenseGraph(star)
+    progress = Progress(graph)
+    progress.offer(gaec(graph))
+    dual = DenseDual(graph, progress.labels)
+    ascend(dual, progress, Deadline())
+    assert progress.lower_bound == pytest.approx(0.75 * progress.cost, rel=1e-3)
+    assert dual.smoothing == pytest.approx(module._LAST_IN_TIME * dual.first_smoothing, rel=1 - module._COOLING)
+
+
+def test_the_guiding_clustering_says_which_pairs_are_cut() -> None:
+    weights = random_weights(0, 7)
+    labels = np.array([0, 1, 0, 1, 1, 2, 0])
+    graph = sparse_graph(sparse.csr_array(weights))
+    left, right = edges_of(graph).T
+    dual = SparseDual(graph, np.arange(7))
+    assert dual.cut.all()
+    dual.guide(labels)
+    assert dual.cut.tolist() == (labels[left] != labels[right]).tolist()
+    dense = DenseDual(DenseGraph(weights), labels)
+    left, right = np.tril_indices(7, -1)
+    assert dense.cut.tolist() == (labels[left] != labels[right]).tolist()
+
+
 def test_an_ascent_ends_when_the_gap_is_small_enough() -> None:
     graph = DenseGraph(random_weights(3, 20))
     rounds = []

@@ -6,6 +6,7 @@ from signed_instances import disagreement, embeddings, random_weights
 
 from telescope_transformer.correlation_clustering import DenseGraph, gaec
 from telescope_transformer.correlation_clustering.graph import canonical_labels
+from telescope_transformer.correlation_clustering.search import greedy
 
 
 def contract_exactly(weights: np.ndarray) -> np.ndarray:
@@ -44,6 +45,18 @@ def test_contraction_of_contracted_nodes_matches_plain_contraction() -> None:
     pieces = canonical_labels(np.arange(120) // 3)
     small = graph.contract(pieces)
     assert gaec(small).tolist() == contract_exactly(small.weights()).tolist()
+
+
+def test_packing_moves_the_remaining_clusters_to_the_front() -> None:
+    # Clusters 0 and 2 are gone. Cluster 1 has lost its partner, and the partner of cluster 3 is cluster 1.
+    matrix = np.arange(16.0).reshape(4, 4)
+    sizes, key = np.array([0.0, 2.0, 0.0, 2.0]), np.array([-np.inf, 5.0, -np.inf, 7.0])
+    stamp, partner = np.array([0, 4, 0, 3]), np.array([1, -1, 3, 1], dtype=np.int32)
+    stale, member = np.array([False, True, False, False]), np.arange(4)
+    assert greedy._pack(matrix, sizes, stamp, 4, key, partner, stale, member) == 2
+    assert matrix[:2, :2].tolist() == [[5.0, 7.0], [13.0, 15.0]]
+    assert (sizes[:2].tolist(), stamp[:2].tolist(), key[:2].tolist()) == ([2.0, 2.0], [4, 3], [5.0, 7.0])
+    assert (partner[:2].tolist(), stale[:2].tolist(), member[:2].tolist()) == ([-1, 0], [True, False], [1, 3])
 
 
 def test_ties_give_the_same_labels_in_both_precisions() -> None:

@@ -40,6 +40,8 @@ def test_the_first_of_several_largest_values_is_found() -> None:
         assert first_largest(values) == (0, 0.0)
         values[[n // 2, n - 1]] = 1.0
         assert first_largest(values)[0] == n // 2
+    assert first_largest(np.full(3, -np.inf)) == (0, -np.inf)
+    assert first_largest(np.zeros(0)) == (-1, -np.inf)
 
 
 def test_greedy_contraction_joins_the_first_of_equal_pairs() -> None:

@@ -11,9 +11,9 @@ takes O(n) time per contraction. Four things make it fast:
 - The matrix is packed as the number of clusters falls.
 - Sums and maxima are loops without branches.
 
-If several weights are equal, the pair with the lowest first cluster is joined, and among these the one with the lowest
-partner. Sums are rounded in the precision of the matrix, so clusterings with ties can differ between float32 and
-float64.
+If several weights are equal, the pair with the lowest first cluster is joined. A cluster keeps the partner that it
+found first, which is the lowest one at the start. Sums are rounded in the precision of the matrix, so clusterings with
+ties can differ between float32 and float64.
 
 In this module, ``key`` (n,) is the weight between each cluster and its best partner or an upper bound of it,
 ``partner`` (n,) is that partner, ``stale`` (n,) says whether the key is only a bound, and ``stamp`` (n,) is the number
@@ -42,7 +42,7 @@ def _largest(values: np.ndarray) -> float:
 
 @compiled()
 def first_largest(values: np.ndarray) -> tuple[int, float]:
-    """Position and value of the largest value: the lowest position among equals, -1 if all are -inf or there are none.
+    """Position and value of the largest value: the lowest position among equals, -1 if there are no values.
 
     Passes over all values in blocks, and then over the block that contains the maximum.
     """
@@ -141,7 +141,6 @@ def _pack(
                     matrix[p, place[b]] = matrix[a, b]
             sizes[p], stamp[p], key[p], stale[p], member[p] = sizes[a], stamp[a], key[a], stale[a], member[a]
             partner[p] = place[partner[a]] if partner[a] >= 0 else -1
-    sizes[kept:alive] = 0
     return kept
 
 
