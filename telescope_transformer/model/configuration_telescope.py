@@ -163,7 +163,9 @@ class TelescopeConfig(PreTrainedConfig):
                 f"the checkpoint has format {version!r}, and this version of telescope-transformer reads format "
                 f"{FORMAT_VERSION}: {advice}, or pin another `revision`"
             )
-        return super().from_dict(config_dict, **kwargs)
+        # transformers would set options of `from_pretrained` after the checks.
+        given = {name: kwargs.pop(name) for name in cls.__annotations__ if name in kwargs}
+        return super().from_dict(config_dict | given, **kwargs)
 
     @classmethod
     def paper(cls, **overrides: Any) -> "TelescopeConfig":

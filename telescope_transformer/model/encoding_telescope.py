@@ -12,7 +12,8 @@ import torch
 from transformers import BatchEncoding
 
 from .configuration_telescope import PAD_TOKEN_ID, UNK_TOKEN_ID, field_offsets
-from .flow_fields import MISSING, column_numbers, column_values, flatten_windows, seconds_between
+from .flow_fields import MISSING, column_numbers, column_of, column_values, flatten_windows
+from .flow_times import seconds_between
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,12 +34,17 @@ class WindowEncoder:
         """The fields of a token, in order."""
         return list(self.field_offsets)
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table of windows that are read."""
+        return ["timestamp", *dict.fromkeys(map(column_of, self.fields))]
+
     def encode_columns(self, table: "pa.Table") -> np.ndarray:
         """Ids (n, fields) int32 of n records in columns: each value plus the first id of its field."""
         ids = np.full((table.num_rows, len(self.fields)), UNK_TOKEN_ID, dtype=np.int32)
         numbers: dict[str, pa.ChunkedArray] = {}
         for index, (name, offset) in enumerate(self.field_offsets.items()):
-            column = "dst_ip" if name.startswith("dst_octet_") else name
+            column = column_of(name)
             if column not in table.column_names:
                 continue
             if column not in numbers:

@@ -153,7 +153,7 @@ class TelescopeModel(TelescopePreTrainedModel):
 
         Raises:
             ValueError: if records do not have the number of fields of the configuration, a window has too many
-                records, the shapes do not match, or the attention has no weights to return.
+                records, the shapes do not match, the ids are not integers, or the attention has no weights to return.
         """
         self._check_shapes(input_ids, inter_arrival, attention_mask)
         if output_hidden_states is None:
@@ -188,6 +188,8 @@ class TelescopeModel(TelescopePreTrainedModel):
     ) -> None:
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
+        if input_ids.is_floating_point():
+            raise ValueError(f"input_ids must be integers, not {input_ids.dtype}")
         for name, given in (("inter_arrival", inter_arrival), ("attention_mask", attention_mask)):
             if given is not None and given.shape != input_ids.shape[:2]:
                 raise ValueError(
@@ -224,8 +226,8 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
         Raises:
             ValueError: if `pairs` has another shape, or as for `TelescopeModel.forward`.
         """
-        if pairs is not None and (pairs.dim() != 2 or pairs.shape[1] != 2):
-            raise ValueError(f"pairs must be (N, 2) rows of the batch, not {tuple(pairs.shape)}")
+        if pairs is not None and (pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point()):
+            raise ValueError(f"pairs must be (N, 2) rows of the batch, not {pairs.dtype} {tuple(pairs.shape)}")
         outputs = self.model(input_ids, inter_arrival, attention_mask, return_dict=True, **kwargs)
         embeddings = self.head(outputs.pooler_output)
         loss = None

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from transformers import Pipeline
 
-from .flow_fields import as_sequences, is_sequence, is_single
+from .flow_sequences import as_sequences, is_sequence, is_single
 
 TASK = "flow-embedding"
 
@@ -49,7 +49,8 @@ class FlowEmbeddingPipeline(Pipeline):
 
         Raises:
             TypeError: if `records` has another type.
-            ValueError: if a sequence has no records, or its records are not in time order.
+            ValueError: if a sequence has no records, its records are not in time order, or `batch_size` is not a
+                positive number.
         """
         if isinstance(records, str):
             raise TypeError(f"flow-embedding takes flow records, not text: {records[:40]!r}")
@@ -60,7 +61,9 @@ class FlowEmbeddingPipeline(Pipeline):
             raise ValueError("every sequence needs at least one flow record")
         if not sequences:
             return np.empty((0, self._width()), dtype=np.float32)
-        size = batch_size or self._batch_size or 32
+        size = (self._batch_size or 32) if batch_size is None else batch_size
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, not {size!r}")
         # Sequences of similar length are batched together, so that there is little padding.
         order = np.argsort([_length(sequence) for sequence in sequences], kind="stable")
         batches = [[sequences[row] for row in order[start : start + size]] for start in range(0, len(order), size)]

@@ -16,17 +16,9 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, FIRST_FIELD_ID, field_offsets
 from .encoding_telescope import WindowEncoder
-from .flow_fields import (
-    MISSING,
-    as_sequences,
-    as_table,
-    check_names,
-    field_value,
-    is_sequence,
-    records_of,
-    seconds_of_records,
-    seconds_of_table,
-)
+from .flow_fields import MISSING, field_value
+from .flow_sequences import as_sequences, as_table, check_names, is_sequence, records_of
+from .flow_times import seconds_of_records, seconds_of_table
 from .sharing_telescope import SharedWithCode
 
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
@@ -35,6 +27,9 @@ MODEL_MAX_LENGTH = 512
 # Options, besides tokens, that transformers accepts for any tokenizer.
 OPTIONS = {"model_max_length", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
 OPTIONS |= {"chat_template", "tokenizer_object", "tokenizer_file", "name_or_path"}
+# What a call takes for these options, as far as it has a meaning for records. transformers also has names for False.
+PADDINGS, NO_PADDING = (True, False, "longest", "max_length"), "do_not_pad"
+TRUNCATIONS, NO_TRUNCATION = (True, False, "longest_first", "only_first"), "do_not_truncate"
 # Options of a call that have no effect on records. Code for arbitrary tokenizers may pass them.
 WITHOUT_EFFECT = {"add_special_tokens", "return_attention_mask", "verbose"}
 
@@ -82,6 +77,17 @@ def _check_new(vocab: Mapping[str, int] | None, options: Mapping[str, Any]) -> N
             raise FileNotFoundError(f"{options['name_or_path']}: no tokenizer.json of a checkpoint was found there")
     elif unknown := [name for name in options if name not in OPTIONS and not name.endswith(("_token", "_tokens"))]:
         raise TypeError(f"FlowTokenizer has no option {unknown[0]!r}")
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value not in choices:
+        known = " or ".join([", ".join(map(repr, choices[:-1])), repr(choices[-1])])
+        raise ValueError(f"{name} must be {known}, not {value!r}")
+
+
+def _check_records(name: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, (int, np.integer)) and value >= 1):
+        raise ValueError(f"{name} must be at least 1 record, not {value!r}")
 
 
 class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # type: ignore[misc]
@@ -138,7 +144,7 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         records: Any,
         *,
         padding: bool | str = False,
-        truncation: bool = False,
+        truncation: bool | str = False,
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         return_tensors: str | None = None,
@@ -158,8 +164,8 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
 
         Raises:
             ValueError: if records are not in time order, lack both `timestamp` and `inter_arrival`, or have a field
-                that looks misspelt.
-            TypeError: for an unknown option.
+                that looks misspelt; if a value or an option is not possible.
+            TypeError: for an unknown option, or if `records` are no sequence.
         """
         records = as_sequences(records)
         if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
@@ -170,14 +176,13 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         side = kwargs.pop("padding_side", None)
         if unknown := [name for name in kwargs if name not in WITHOUT_EFFECT]:
             raise TypeError(f"FlowTokenizer has no option {unknown[0]!r} for records")
+        padding = padding != NO_PADDING and padding
+        truncation = truncation != NO_TRUNCATION and truncation
+        _check_choice("padding", padding, PADDINGS)
+        _check_choice("truncation", truncation, TRUNCATIONS)
+        _check_records("max_length", max_length)
         single = is_sequence(records)
         encoded = [self._encode(sequence) for sequence in ([records] if single else records)]
-        if padding not in (True, False, "longest", "max_length", "do_not_pad"):
-            raise ValueError(f"padding must be True, False, 'longest' or 'max_length', not {padding!r}")
-        if max_length is not None and max_length < 1:
-            raise ValueError(f"max_length must be at least 1 record, not {max_length}")
-        if padding == "do_not_pad":
-            padding = False
         if truncation:
             limit = max_length or self.model_max_length
             encoded = [{name: values[:limit] for name, values in sequence.items()} for sequence in encoded]
@@ -226,11 +231,16 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         Numbers that the encodings have besides the inputs of the model, such as a `label`, are stacked as they are.
 
         Raises:
-            ValueError: if sequences differ in length and `padding` is off, or one is longer than `max_length`.
+            ValueError: if sequences differ in length and `padding` is off, one is longer than `max_length`, or an
+                encoding is not one of this tokenizer; if an option is not possible.
         """
-        if isinstance(encoded_inputs, (Mapping, BatchEncoding)):
+        _check_choice("padding_side", padding_side or self.padding_side, ("left", "right"))
+        _check_records("pad_to_multiple_of", pad_to_multiple_of)
+        if isinstance(encoded_inputs, Mapping):
             names = list(encoded_inputs.keys())
             encoded_inputs = [dict(zip(names, row, strict=True)) for row in zip(*encoded_inputs.values(), strict=True)]
+        for place, encoding in enumerate(encoded_inputs):
+            self._check_encoding(place, encoding)
         lengths = np.array([len(sequence["input_ids"]) for sequence in encoded_inputs])
         length = int(lengths.max(initial=0))
         if padding == "max_length":
@@ -257,6 +267,19 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
                 batch[name] = np.array(values)
         return BatchEncoding(batch, tensor_type=return_tensors)
 
+    def _check_encoding(self, place: int, encoding: Any) -> None:
+        if not isinstance(encoding, Mapping):
+            raise TypeError(f"encoding {place} must be a dictionary of inputs, not {type(encoding).__name__}")
+        for name in ("input_ids", "inter_arrival"):
+            if name not in encoding:
+                raise ValueError(f"encoding {place} has no {name}")
+        ids, seconds = (np.shape(encoding[name]) for name in ("input_ids", "inter_arrival"))
+        if ids[0] and (ids[1:] != (len(self.fields),) or seconds != ids[:1]):
+            raise ValueError(
+                f"encoding {place} has input_ids of shape {ids} and inter_arrival of shape {seconds}; a sequence of n "
+                f"records has (n, {len(self.fields)}) and (n,)"
+            )
+
     def decode(  # type: ignore[override]
         self, token_ids: Any, inter_arrival: Any = None, **kwargs: Any
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
@@ -264,6 +287,9 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
 
         Destinations become dotted quads; for IPv6 that is the folded address. `inter_arrival`, of the same shape
         without the last axis, is added to the records if given.
+
+        Raises:
+            ValueError: if the ids have another shape, or one is not a value of its field.
         """
         ids = np.asarray(token_ids)
         if ids.ndim == 3:
@@ -276,6 +302,10 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         return [self._decode_sequence(np.asarray(ids), None) for ids in sequences]
 
     def _decode_sequence(self, ids: np.ndarray, inter_arrival: Any) -> list[dict[str, Any]]:
+        if ids.size == 0:
+            return []
+        if ids.ndim != 2 or ids.shape[1] != len(self.fields):
+            raise ValueError(f"ids of a sequence must be (records, {len(self.fields)}), not {ids.shape}")
         real = (ids != self.pad_token_id).any(axis=-1)
         records = [self._record(row) for row in ids[real]]
         if inter_arrival is not None:
@@ -284,11 +314,11 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         return records
 
     def _record(self, ids: np.ndarray) -> dict[str, Any]:
-        offsets = self.field_offsets.items()
-        values = {
-            name: int(word_id) - offset if word_id != self.unk_token_id else None
-            for (name, offset), word_id in zip(offsets, ids, strict=True)
-        }
+        values: dict[str, int | None] = {}
+        for (name, offset), word_id in zip(self.field_offsets.items(), ids.tolist(), strict=True):
+            values[name] = None if word_id == self.unk_token_id else int(word_id) - offset
+            if word_id != self.unk_token_id and not 0 <= word_id - offset < FIELD_SIZES[name]:
+                raise ValueError(f"id {word_id} is not a value of {name}")
         octets = [str(values.pop(name)) for name in self.fields if name.startswith("dst_octet_")]
         address = {"dst_ip": None if "None" in octets else ".".join(octets)} if octets else {}
         return address | values

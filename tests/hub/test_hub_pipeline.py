@@ -89,6 +89,9 @@ def test_unknown_options_are_refused_and_long_sequences_cut_on_request(
 ) -> None:
     with pytest.raises(TypeError, match=r"takes truncation and batch_size, not \['top_k'\]"):
         embed(sequences, top_k=3)
+    for size in (0, -1, 2.5, "all"):
+        with pytest.raises(ValueError, match=f"batch_size must be a whole number of at least 1, not {size!r}"):
+            embed(sequences, batch_size=size)
     long = [dict(sequences[2][0], timestamp=row) for row in range(12)]
     np.testing.assert_allclose(embed(long, truncation=True), embed(long[:8]), atol=1e-6)
 

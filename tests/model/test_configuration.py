@@ -43,6 +43,16 @@ def test_a_checkpoint_with_a_billion_layers_is_refused_at_once(tmp_path):
         load(folder)
 
 
+def test_values_given_to_from_pretrained_are_checked_too():
+    with pytest.raises(Exception, match="temperature must be a positive number, not -1"):
+        TelescopeConfig.from_pretrained(SHIPPED_CHECKPOINT, temperature=-1)
+    config, unused = TelescopeConfig.from_pretrained(
+        SHIPPED_CHECKPOINT, temperature=0.5, fields=["dst_port"], other=3, return_unused_kwargs=True
+    )
+    assert (config.temperature, config.vocab_size, list(config.field_embedding_sizes)) == (0.5, 65_538, ["dst_port"])
+    assert unused == {"other": 3}
+
+
 def test_the_model_type_is_known_without_importing_the_model():
     assert TelescopeConfig.model_type == MODEL_TYPE
 

@@ -251,13 +251,17 @@ def test_windows_of_wrong_shape_are_refused() -> None:
         model(**batch)
     with pytest.raises(ValueError, match="input_ids must be"):
         model(batch["input_ids"][..., :5], batch["inter_arrival"])
+    with pytest.raises(ValueError, match=r"input_ids must be integers, not torch\.float32"):
+        model(batch["input_ids"].float(), batch["inter_arrival"])
     with pytest.raises(ValueError, match=r"inter_arrival must be \(B, T\)"):
         model(batch["input_ids"], batch["inter_arrival"][:, 1:])
     with pytest.raises(ValueError, match=r"attention_mask must be \(B, T\)"):
         model(**batch | {"attention_mask": torch.ones(1, 3)})
 
 
-@pytest.mark.parametrize("pairs", [torch.tensor([0, 1]), torch.tensor([[0, 1, 2], [1, 2, 0]])])
+@pytest.mark.parametrize(
+    "pairs", [torch.tensor([0, 1]), torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])]
+)
 def test_pairs_of_wrong_shape_are_refused(pairs: torch.Tensor) -> None:
     model = make_model()
     with pytest.raises(ValueError, match=r"pairs must be \(N, 2\) rows of the batch"):

@@ -446,3 +446,89 @@ def test_options_without_a_meaning_are_refused() -> None:
         TOKENIZERS["default"](records, padding="long")
     with pytest.raises(ValueError, match="max_length must be at least 1 record, not -1"):
         TOKENIZERS["default"](records, truncation=True, max_length=-1)
+    with pytest.raises(ValueError, match="max_length must be at least 1 record, not '5'"):
+        TOKENIZERS["default"](records, truncation=True, max_length="5")
+    with pytest.raises(ValueError, match="truncation must be True, False, 'longest_first' or 'only_first', not 'all'"):
+        TOKENIZERS["default"](records, truncation="all")
+    with pytest.raises(ValueError, match="padding_side must be 'left' or 'right', not 'up'"):
+        TOKENIZERS["default"](records, padding=True, padding_side="up")
+    with pytest.raises(ValueError, match="pad_to_multiple_of must be at least 1 record, not -8"):
+        TOKENIZERS["default"](records, padding=True, pad_to_multiple_of=-8)
+    kept = TOKENIZERS["default"](records * 2, truncation="do_not_truncate", max_length=1)
+    assert len(kept["input_ids"]) == 2
+
+
+GOOD = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"dst_port": {}}, r"dst_port must be a number, not \{\}"),
+        ({"dst_port": 1j}, "dst_port must be a number, not 1j"),
+        ({"protocol": object}, "protocol must be a number, or one of icmp, .*, not <class 'object'>"),
+        ({"dst_port": [23]}, "timestamp is one value, 0, not a column of values as dst_port is"),
+        ({"timestamp": 10**30}, f"microseconds since 1970, and {10**30} is too large"),
+        ({"inter_arrival": "soon"}, "inter_arrival must be a number of seconds since the previous record: .*'soon'"),
+        ({"inter_arrival": timedelta(seconds=1)}, "inter_arrival must be a number of seconds since the previous"),
+        ({"inter_arrival": 1e300}, "record 0 has the inter_arrival inf"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        TOKENIZERS["default"]([GOOD | wrong])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), float("inf"), pd.NA, np.float32("nan")])
+def test_missing_numbers_are_unknown(missing: Any) -> None:
+    decoded = TOKENIZERS["default"].decode(TOKENIZERS["default"]([GOOD | {"dst_port": missing}])["input_ids"])
+    assert decoded[0] == {"dst_ip": "192.0.2.1", "dst_port": None, "protocol": 6}
+
+
+@pytest.mark.parametrize(
+    "column", [pa.nulls(2), pa.array([None, None], pa.uint16()), pa.array([float("nan"), float("inf")])]
+)
+@pytest.mark.filterwarnings("error")
+def test_columns_without_a_known_value_are_unknown(column: pa.Array) -> None:
+    table = pa.table({"timestamp": [0, 1], "dst_ip": column, "dst_port": column, "protocol": [6, 6]})
+    decoded = TOKENIZERS["default"].decode(TOKENIZERS["default"](table)["input_ids"])
+    assert decoded == [{"dst_ip": None, "dst_port": None, "protocol": 6}] * 2
+
+
+def test_columns_that_hold_no_numbers_are_refused() -> None:
+    columns = {name: [value] for name, value in GOOD.items()}
+    with pytest.raises(TypeError, match="dst_ip must be a column of numbers or text, not of binary"):
+        TOKENIZERS["default"](pa.table(columns | {"dst_ip": [b"192.0.2.1"]}))
+    with pytest.raises(ValueError, match="inter_arrival must be a number of seconds"):
+        TOKENIZERS["default"](pa.table(columns | {"inter_arrival": [timedelta(seconds=1)]}))
+    with pytest.raises(ValueError, match="the table has two columns 'dst_port'"):
+        TOKENIZERS["default"](pa.table([pa.array([1])] * 3, names=["timestamp", "dst_port", "dst_port"]))
+
+
+def test_a_record_may_have_a_list_under_another_name() -> None:
+    records = [GOOD | {"tags": ["scanner"]}] * 2
+    for form in (records, pa.Table.from_pylist(records)):
+        assert TOKENIZERS["default"](form)["input_ids"].shape == (2, 6)
+
+
+@pytest.mark.parametrize("form", ["numpy", "torch"])
+def test_rows_of_one_length_may_be_arrays_and_tensors(form: str) -> None:
+    """`datasets` stacks such rows, whose addresses are numbers, to arrays with two axes."""
+    rows = [{"timestamp": [0, 1], "dst_ip": [place, 7], "dst_port": [1, 2], "protocol": [6, 6]} for place in (5, 6)]
+    dataset = datasets.Dataset.from_list(rows).with_format(form)
+    expected = TOKENIZERS["default"](rows)["input_ids"]
+    for windows in (dataset[:], dataset, [dataset[0], dataset[1]]):
+        np.testing.assert_array_equal(TOKENIZERS["default"](windows)["input_ids"], expected)
+
+
+def test_encodings_and_ids_of_other_shapes_are_refused() -> None:
+    tokenizer = TOKENIZERS["default"]
+    ids, seconds = np.full((2, 6), 2), np.zeros(2)
+    with pytest.raises(ValueError, match="encoding 1 has no inter_arrival"):
+        tokenizer.pad([{"input_ids": ids, "inter_arrival": seconds}, {"input_ids": ids}])
+    with pytest.raises(ValueError, match=r"encoding 0 has input_ids of shape \(2, 5\) .* has \(n, 6\) and \(n,\)"):
+        tokenizer.pad([{"input_ids": ids[:, :5], "inter_arrival": seconds}])
+    with pytest.raises(ValueError, match=r"must be \(records, 6\), not \(2, 5\)"):
+        tokenizer.decode(ids[:, :5])
+    with pytest.raises(ValueError, match="id 999999 is not a value of dst_octet_1"):
+        tokenizer.decode(np.full((1, 6), 999_999))
