@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.calibration import Calibration, calibrate, measured
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import load_model
 from telescope_transformer.preparation import load_split
 from telescope_transformer.windows import fixed_windows
 

@@ -13,19 +13,11 @@ import torch
 from telescope_transformer.arrays import offsets_of, unit_rows
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.embedding import (
-    ADAPTATION_FILE,
-    BATCH_RECORDS,
-    device_of,
-    embed_encoded,
-    embed_windows,
-    embeddings_table,
-    load_model,
-    save_checkpoint,
-)
+from telescope_transformer.embedding import BATCH_RECORDS, device_of, embed_encoded, embed_windows, embeddings_table
 from telescope_transformer.errors import CheckpointError, FlowRecordError, InputError
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model_files import ADAPTATION_FILE, load_model, save_checkpoint
 from telescope_transformer.sequences import collected, sequences_of, windows_of
 from telescope_transformer.windows import WINDOW
 

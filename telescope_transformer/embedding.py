@@ -1,34 +1,23 @@
 """Compute embeddings of windows, in batches of similar length so that there is little padding."""
 
-import json
-import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
-from telescope_transformer.errors import CheckpointError, InputError
-from telescope_transformer.files import file_digest, replacing, write_text
-from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained, weight_files
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
-from telescope_transformer.preparation import read_manifest
-from telescope_transformer.preparation.reader import files_of
+from telescope_transformer.errors import InputError
+
+# The redundant names say that these may also be imported from here.
+from telescope_transformer.hub import SHIPPED_CHECKPOINT as SHIPPED_CHECKPOINT
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import load_model as load_model
 from telescope_transformer.progress import progress_bar
 
-# oneDNN keeps the code that it compiles for each shape of a tensor, by default for the last 1,024 shapes. These small
-# blocks lie between the freed tensors of earlier batches, whose memory can then not be used again: an analysis takes
-# 60 MB more. Four are enough for one batch, and compiling takes little time.
-COMPILED_SHAPES = 4
 # Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
 # Largest number of batches that a processor computes at a time. Each takes some 40 MB.
@@ -39,117 +28,10 @@ SHORTEST_SHARE = 0.9
 CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 # Names of the instructions in `torch.cpu.get_capabilities`, on x86 and on ARM.
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
-# Facts about the adaptation that produced a checkpoint, stored in its folder (`learning.adapt`).
-ADAPTATION_FILE = "adaptation.json"
+# Columns that identify a window in a table of embeddings.
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
-
-
-def load_model(
-    model: str | Path | None = SHIPPED_CHECKPOINT,
-) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
-    """Load a model and its tokenizer, in evaluation mode and in float32, whatever precision it was saved in.
-
-    Args:
-        model: as for `hub.checkpoint_folder`.
-
-    Raises:
-        CheckpointError: if it is missing, damaged or of another architecture, if model and tokenizer do not match, or
-            if a weight is not a finite number.
-        HubError: if a Hub id cannot be downloaded.
-    """
-    folder = checkpoint_folder(model)
-    loaded, _ = load_network(folder)
-    tokenizer = load_pretrained(FlowTokenizer, folder)
-    if tokenizer.fields != loaded.config.fields:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has the fields {tokenizer.fields}, but the model reads {loaded.config.fields}"
-        )
-    return loaded, tokenizer
-
-
-def load_network(
-    model: str | Path | None = SHIPPED_CHECKPOINT,
-) -> tuple[TelescopeForContrastiveLearning, WindowEncoder]:
-    """Load a model as `load_model` does, and what encodes windows for it, without the vocabulary of its tokenizer.
-
-    Args:
-        model: as for `hub.checkpoint_folder`.
-
-    Raises:
-        CheckpointError: if it is missing, damaged or of another architecture, or if a weight is not a finite number.
-        HubError: if a Hub id cannot be downloaded.
-    """
-    # oneDNN reads this when it is first used.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(COMPILED_SHAPES))
-    folder = checkpoint_folder(model)
-    with without_bars():
-        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
-    odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
-    if odd:
-        raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
-    return loaded.eval(), WindowEncoder(loaded.config.fields)
-
-
-def save_checkpoint(
-    folder: str | Path,
-    model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer | Path,
-    beside: Mapping[str, Mapping[str, Any] | None] | None = None,
-) -> None:
-    """Write what `load_model` reads.
-
-    Args:
-        folder: created if it does not exist.
-        model: the model, whose weights and configuration are written.
-        tokenizer: its tokenizer, or the folder of a checkpoint with the same tokenizer, which is copied.
-        beside: further files by name, such as calibration.json, with their content; None removes a file that an
-            earlier checkpoint left.
-
-    Raises:
-        CheckpointError: if the folder cannot be written.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with without_bars():
-            model.save_pretrained(folder)
-        if not isinstance(tokenizer, Path):
-            tokenizer.save_pretrained(folder)
-        elif not folder.samefile(tokenizer):
-            for name in TOKENIZER_FILES:
-                shutil.copyfile(tokenizer / name, folder / name)
-        for name, values in (beside or {}).items():
-            if values is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                write_text(folder / name, json.dumps(values, indent=1) + "\n")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot write {folder}: {error}") from error
-
-
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """Hide the progress bars of transformers, since a small model loads in an instant."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-def checkpoint_digest(model: str | Path | None) -> str:
-    """Digest of the files of a checkpoint that embeddings depend on: configuration and weights.
-
-    Raises:
-        CheckpointError, HubError: if there is no such checkpoint.
-    """
-    folder = checkpoint_folder(model)
-    return " ".join(file_digest(path) for path in [folder / "config.json", *weight_files(folder)])
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -362,77 +244,3 @@ def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
     """The identifying columns of the windows with their embeddings."""
     kept = windows.select([name for name in KEPT_COLUMNS if name in windows.column_names])
     return kept.append_column("embedding", embedding_column(embeddings))
-
-
-def embed_files(
-    model: TelescopeForContrastiveLearning,
-    encoder: WindowEncoder,
-    source: str | Path,
-    output: str | Path,
-    *,
-    splits: Sequence[str] = (),
-    device: str | torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> int:
-    """Embed a prepared dataset or a Parquet file of windows, piece by piece. The output appears when it is complete.
-
-    Args:
-        source: directory of a prepared dataset, or a Parquet file with a row per window.
-        output: Parquet file of `embeddings_table`.
-        splits: splits of a dataset, in this order; all of them by default.
-        device, dtype: as for `embed_windows`.
-
-    Returns:
-        Number of windows.
-
-    Raises:
-        InputError: if a file is missing, damaged or has no windows.
-        DatasetError: if the directory is not a prepared dataset.
-    """
-    paths = _window_files(Path(source), splits)
-    total: int = sum(_open_windows(path).metadata.num_rows for path in paths)
-    if total == 0:
-        raise InputError(f"{source} has no windows")
-    with replacing(output) as partial, ExitStack() as open_files:
-        bar = open_files.enter_context(progress_bar(total=total, unit="window", description="embedding"))
-        writer: pq.ParquetWriter | None = None
-        for path in paths:
-            for windows in _read_windows(path, encoder):
-                values = embed_windows(model, encoder, windows, device=device, dtype=dtype, progress=False)
-                table = embeddings_table(windows, values)
-                if writer is None:
-                    writer = open_files.enter_context(pq.ParquetWriter(partial, table.schema, compression="zstd"))
-                writer.write_table(table)
-                bar.update(len(values))
-    return total
-
-
-def _window_files(source: Path, splits: Sequence[str]) -> list[Path]:
-    if not source.is_dir():
-        return [source]
-    manifest = read_manifest(source)
-    return [source / file.path for split in splits or (None,) for file in files_of(manifest, split)]
-
-
-def _open_windows(path: Path) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    missing = {"source", "start", "end", "n_records", "timestamp"} - set(file.schema_arrow.names)
-    if missing:
-        raise InputError(f"{path} is not a file of windows: it has no column {sorted(missing)[0]!r}")
-    return file
-
-
-def _read_windows(path: Path, encoder: WindowEncoder) -> Iterator[pa.Table]:
-    """Read the needed columns of a file of windows in blocks."""
-    file = _open_windows(path)
-    spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in encoder.fields}
-    wanted = {*KEPT_COLUMNS, "timestamp", *spelt}
-    columns = [name for name in file.schema_arrow.names if name in wanted]
-    try:
-        for batch in file.iter_batches(CHUNK_WINDOWS, columns=columns):
-            yield pa.Table.from_batches([batch])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: damaged: {error}") from error

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from telescope_transformer.embedding import load_model
 from telescope_transformer.errors import ExportError
 from telescope_transformer.extras import require
 from telescope_transformer.files import replacing
 from telescope_transformer.model import FIELD_SIZES, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.model.configuration_telescope import field_offsets
+from telescope_transformer.model_files import load_model
 
 # Embeddings in float32 differ by about 2e-7 between PyTorch and ONNX Runtime.
 TOLERANCE = 1e-5

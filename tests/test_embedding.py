@@ -13,19 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telescope_transformer.embedding import (
-    BF16_IN_SOFTWARE,
-    _side_by_side,
-    checkpoint_digest,
-    embed_files,
-    embed_windows,
-    length_batches,
-    load_model,
-    load_network,
-    one_thread,
-)
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, _side_by_side, embed_windows, length_batches, one_thread
+from telescope_transformer.embedding_files import embed_files
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.model_files import checkpoint_digest, load_model, load_network
 from telescope_transformer.windows import cut_windows
 
 TOKENIZER = FlowTokenizer()

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from telescope_transformer.embedding import load_model, save_checkpoint
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
+from telescope_transformer.model_files import load_model, save_checkpoint
 from telescope_transformer.progress import say_nothing
 from telescope_transformer.simulation import simulate
 from training import gate, ship

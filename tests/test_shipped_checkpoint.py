@@ -8,11 +8,11 @@ import pytest
 from safetensors import safe_open
 
 from telescope_transformer import TelescopeConfig
-from telescope_transformer.embedding import load_model
 from telescope_transformer.files import data_folder
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.hub.facts import read_measurements
 from telescope_transformer.learning.arguments import RECIPES, TrainingArguments, read_recipe
+from telescope_transformer.model_files import load_model
 
 ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from telescope_transformer import windows as windows_module
 from telescope_transformer.codes import majority
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.record_order import source_keys
 from telescope_transformer.splits import split_of_source
-from telescope_transformer.windows import (
-    LeftOut,
-    Windows,
-    concat_windows,
-    cut,
-    cut_windows,
-    fixed_windows,
-    source_keys,
-)
+from telescope_transformer.windows import LeftOut, Windows, concat_windows, cut, cut_windows, fixed_windows
 
 SOURCES = ["192.0.2.1", "192.0.2.10", "192.0.2.9", "198.51.100.7", "2001:db8::1"]
 RECORDS = st.lists(

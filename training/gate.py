@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from telescope_transformer.embedding import load_network
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.evaluation.actors import evaluate_actors
 from telescope_transformer.evaluation.model_arguments import ModelArgument
@@ -22,6 +21,7 @@ from telescope_transformer.evaluation.plan import read_plan
 from telescope_transformer.evaluation.telescopes import windows_of
 from telescope_transformer.learning.adapt import AdaptSettings
 from telescope_transformer.learning.held_out import HeldOut
+from telescope_transformer.model_files import load_network
 from telescope_transformer.progress import Say
 from telescope_transformer.splits import split_of_source
 

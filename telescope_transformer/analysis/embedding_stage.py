@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer import embedding
+from telescope_transformer import embedding, model_files
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.arrays import create_array
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.hub import SHIPPED, SHIPPED_CHECKPOINT, checkpoint_folder
 from telescope_transformer.memory import release_memory
+from telescope_transformer.model_files import ADAPTATION_FILE
 from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
@@ -63,7 +63,7 @@ class Embedder:
     def _loaded(self) -> Embed:
         if self._embed is None:
             folder = checkpoint_folder(self.model)
-            loaded = embedding.load_network(folder)
+            loaded = model_files.load_network(folder)
             Calibration.load(folder)
             adaptation_facts(folder)
             self._embed = lambda table: embedding.embed_windows(*loaded, table, progress=False)
@@ -78,7 +78,7 @@ class Embedder:
     @property
     def digest(self) -> str:
         """Digest of the files that the embeddings depend on."""
-        return embedding.checkpoint_digest(self.model)
+        return model_files.checkpoint_digest(self.model)
 
 
 def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
@@ -92,7 +92,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     steps = settings.training_steps
     ingredients = {
         "dataset": file_digest(work / MANIFEST),
-        "checkpoint": embedding.checkpoint_digest(None),
+        "checkpoint": model_files.checkpoint_digest(None),
         "steps": steps,
         "seed": settings.seed,
     }
@@ -175,7 +175,7 @@ def calibration_of_adapted(work: Path, seed: int) -> Calibration | None:
     windows = _first_windows(work).to_table()
     mask = unseen_windows(str(work / MODEL), windows["source"])
     unseen = None if mask is None else pc.unique(windows["source"].filter(pa.array(mask)))
-    return calibrate_telescope(*embedding.load_network(work / MODEL), windows, unseen=unseen, seed=seed)
+    return calibrate_telescope(*model_files.load_network(work / MODEL), windows, unseen=unseen, seed=seed)
 
 
 def _first_windows(work: Path) -> Windows:

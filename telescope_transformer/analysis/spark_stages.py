@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from telescope_transformer.analysis.assignment import Task, by_blocks
-from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_network
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.hub import checkpoint_folder
+from telescope_transformer.model_files import checkpoint_digest, load_network
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.spark import run_tasks, session_at
 

@@ -52,7 +52,8 @@ def embed(
 
     import torch
 
-    from telescope_transformer.embedding import embed_files, load_network
+    from telescope_transformer.embedding_files import embed_files
+    from telescope_transformer.model_files import load_network
     from telescope_transformer.words import counted
 
     if output is None:

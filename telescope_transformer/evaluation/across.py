@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.calibration import fit_calibration, measured
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
+from telescope_transformer.evaluation.baselines.networks import embedded
 from telescope_transformer.evaluation.baselines.organisation_pairs import organisation_pairs
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
 from telescope_transformer.evaluation.baselines.services import tfidf_with_timing
@@ -36,6 +37,7 @@ from telescope_transformer.learning.training import fastest_precision, train_on_
 from telescope_transformer.metrics.bootstrap import percentile_interval
 from telescope_transformer.metrics.clusters import partition_scores
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import load_network
 from telescope_transformer.progress import progress_bar
 from telescope_transformer.threshold import reproducible_threshold
 from telescope_transformer.windows import fixed_windows
@@ -228,11 +230,7 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
     arms = {name: (variant, arm) for variant in target.plan.variants for name, arm in _arms(variant).items()}
     variant, arm = arms[method]
     (model, encoder), facts = arm(target, variant)
-    return partial(_embedded, model, encoder), facts
-
-
-def _embedded(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> Representation:
-    return Representation.of_vectors(_vectors(model, encoder, windows))
+    return partial(embedded, model, encoder), facts
 
 
 def _vectors(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> np.ndarray:
@@ -253,8 +251,7 @@ def _arms(variant: Variant) -> dict[str, Arm]:
 
 
 def _elsewhere(target: Target, variant: Variant) -> tuple[Model, dict[str, Any]]:
-    place = learned_elsewhere(target, variant)
-    return load_model(place), {}
+    return load_network(learned_elsewhere(target, variant)), {}
 
 
 def learned_elsewhere(target: Target, variant: Variant) -> str | Path:

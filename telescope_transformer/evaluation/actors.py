@@ -19,7 +19,6 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
 from telescope_transformer.analysis import AnalysisSettings, Embedder, analyze
-from telescope_transformer.embedding import checkpoint_digest
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.services import TIME_EDGES
@@ -33,9 +32,11 @@ from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.arguments import read_recipe
 from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import cosine_matrix
+from telescope_transformer.model_files import checkpoint_digest
 from telescope_transformer.progress import progress_bar
+from telescope_transformer.record_order import source_codes
 from telescope_transformer.simulation import SimulationSettings, simulate
-from telescope_transformer.windows import cut, source_codes
+from telescope_transformer.windows import cut
 
 SCHEMA = "telescope-actors/1"
 # With more sources, a small machine's memory cannot hold several complete graphs.

@@ -7,9 +7,8 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from telescope_transformer.arrays import offsets_of
+from telescope_transformer.arrays import positions_in_equal_runs
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.records.addresses import network_of
@@ -73,7 +72,8 @@ def make_split(windows: pa.Table, length: int, *, seed: int = 0, hold_out: str =
     """
     cut, codes = recurring(fixed_windows(windows, length))
     split = _split_of_rows(cut, seed, hold_out)
-    early = _place_in_source(codes) < TRAIN_PART
+    # Share of its source's windows that precede each window.
+    early = positions_in_equal_runs(codes) / np.bincount(codes, minlength=1)[codes] < TRAIN_PART
     chosen = {
         "train": (split == "train") & early,
         "validation": split == "validation",
@@ -121,13 +121,6 @@ def at_most(windows: pa.Table, seed: int) -> pa.Table:
     if not windows.num_rows:
         return windows
     return fixed_windows(windows, windows["n_records"][0].as_py(), max_per_source=MAX_WINDOWS, seed=seed)
-
-
-def _place_in_source(codes: np.ndarray) -> NDArray[np.float64]:
-    """Share of its source's windows that precede each window; codes ascend, and windows are in time order."""
-    counts = np.bincount(codes, minlength=1)
-    shares: NDArray[np.float64] = (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
-    return shares
 
 
 def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:

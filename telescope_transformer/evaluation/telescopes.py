@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from telescope_transformer.arrays import positions_in_equal_runs
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.evaluation.plan import LabelFile, Telescope
@@ -70,21 +70,14 @@ def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
     windows = cut_windows(records, min_records=1)
     if telescope.most_records is not None:
         # Whole windows: the records of a source were sorted by the cut, and a window is not cut again.
-        windows = windows.filter(pa.array(_places(windows) < max(1, telescope.most_records // WINDOW)))
+        places = positions_in_equal_runs(windows["source"].to_numpy(zero_copy_only=False))
+        windows = windows.filter(pa.array(places < max(1, telescope.most_records // WINDOW)))
     if telescope.labels is not None:
         windows = _with_labels(windows, telescope.labels, data)
     cache.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         pq.write_table(windows, partial)
     return windows
-
-
-def _places(windows: pa.Table) -> NDArray[np.int64]:
-    """Index of each window among those of its source, for windows grouped by source."""
-    names = windows["source"].to_numpy(zero_copy_only=False)
-    new = np.concatenate(([True], names[1:] != names[:-1]))
-    begins = np.flatnonzero(new)
-    return np.arange(len(names)) - np.repeat(begins, np.diff(np.append(begins, len(names))))
 
 
 def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:

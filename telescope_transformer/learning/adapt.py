@@ -26,7 +26,7 @@ import torch
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.embedding import ADAPTATION_FILE, load_model, load_network, one_thread, save_checkpoint
+from telescope_transformer.embedding import one_thread
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
@@ -44,6 +44,7 @@ from telescope_transformer.learning.training import (
     with_precision_of_device,
 )
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import ADAPTATION_FILE, load_model, load_network, save_checkpoint
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.splits import LARGEST_SEED
 from telescope_transformer.windows import Windows

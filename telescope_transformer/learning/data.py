@@ -1,6 +1,6 @@
 """Batches of pairs for one process. The sequence does not depend on the number of workers or the first step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from transformers import BatchEncoding
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore
-from telescope_transformer.model import FlowTokenizer
+from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
+from telescope_transformer.model.flow_fields import column_of
 
 # Standard deviation of the logarithm of a random factor on inter-arrival times: most are between 1/3 and 3 (our
 # choice).
@@ -31,9 +32,9 @@ class PairBatches(Dataset[BatchEncoding]):
         sampler: draws the pairs of a step.
         tokenizer: tokenizer of the model that is trained.
         rank, processes: the pairs of a step are divided evenly among the processes, without duplicates.
-        field_dropout: for each field, the probability that a window is shown without it; `dst_ip` is all octets.
-        jitter_steps: share of the steps in which the inter-arrival times of each window are scaled by a random factor.
-            Hosts of one actor send at different rates, so the model must not rely on rates alone.
+
+    Raises:
+        TrainingError: if `field_dropout` names a field that no token can have.
     """
 
     def __init__(
@@ -43,14 +44,13 @@ class PairBatches(Dataset[BatchEncoding]):
         tokenizer: FlowTokenizer,
         rank: int = 0,
         processes: int = 1,
-        *,
-        field_dropout: Mapping[str, float] | None = None,
-        jitter_steps: float = 0.0,
     ):
         self.store, self.sampler, self.tokenizer = store, sampler, tokenizer
-        self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
-        self.jitter_steps = jitter_steps
-        share = sampler.options.batch_pairs // processes
+        self.arguments = sampler.arguments
+        dropped = [(columns_of(name, tokenizer), rate) for name, rate in self.arguments.field_dropout.items()]
+        # A recipe may name fields that the tokens of this model do not have.
+        self.dropped = [(columns, rate) for columns, rate in dropped if columns]
+        share = self.arguments.batch_pairs // processes
         self.own = slice(rank * share, (rank + 1) * share)
 
     def __getitem__(self, step: int) -> BatchEncoding:
@@ -70,17 +70,20 @@ class PairBatches(Dataset[BatchEncoding]):
 
     def _drop_fields(self, step: int, batch: BatchEncoding) -> None:
         """Hide a field in some windows, as if their records did not have it."""
-        random = np.random.default_rng([self.sampler.options.seed, step, 1])
-        for name, rate in self.dropped.items():
-            hidden = random.random((2, self.sampler.options.batch_pairs))[:, self.own].ravel() < rate
-            for column in columns_of(name, self.tokenizer):
+        random = np.random.default_rng([self.arguments.seed, step, 1])
+        for columns, rate in self.dropped:
+            hidden = random.random((2, self.arguments.batch_pairs))[:, self.own].ravel() < rate
+            for column in columns:
                 batch["input_ids"][torch.from_numpy(hidden), :, column] = self.tokenizer.unk_token_id
 
     def _change_rates(self, step: int, batch: BatchEncoding) -> None:
-        """In some steps, scale the inter-arrival times of each window by a random factor."""
-        random = np.random.default_rng([self.sampler.options.seed, step, 3])
-        factors = np.exp(RATE_DEVIATION * random.standard_normal((2, self.sampler.options.batch_pairs)))
-        if random.random() >= self.jitter_steps:
+        """In some steps, scale the inter-arrival times of each window by a random factor.
+
+        Hosts of one actor send at different rates, so the model must not rely on rates alone.
+        """
+        random = np.random.default_rng([self.arguments.seed, step, 3])
+        factors = np.exp(RATE_DEVIATION * random.standard_normal((2, self.arguments.batch_pairs)))
+        if random.random() >= self.arguments.jitter_steps:
             return
         batch["inter_arrival"] *= torch.from_numpy(factors[:, self.own].reshape(-1, 1).astype(np.float32))
 
@@ -115,9 +118,14 @@ class MixedBatches(Dataset[BatchEncoding]):
 
 
 def columns_of(field: str, tokenizer: FlowTokenizer) -> list[int]:
-    """Columns of a field in the tokens: all octets for `dst_ip`, none if the tokens do not have the field."""
-    stem = "dst_octet_" if field == "dst_ip" else field
-    return [index for index, name in enumerate(tokenizer.fields) if name.startswith(stem)]
+    """Columns of a field in the tokens: all octets for `dst_ip`, none if the tokens do not have the field.
+
+    Raises:
+        TrainingError: if there is no such field.
+    """
+    if field not in (known := {*FIELD_SIZES, "dst_ip"}):
+        raise TrainingError(f"field_dropout: there is no field {field!r}; fields are {', '.join(sorted(known))}")
+    return [index for index, name in enumerate(tokenizer.fields) if field in (name, column_of(name))]
 
 
 def batches(dataset: Dataset[BatchEncoding], steps: range, workers: int = 0) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning.arguments import TrainingArguments
 
 # Fewest records that windows are cut down to. A single record has no inter-arrival time. Training with single records
 # also made it harder to tell the organisations of eight-record windows apart (AUROC .86 instead of .91 on the scanners
@@ -27,30 +28,6 @@ class Pairs:
     lengths: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class PairOptions:
-    """How pairs are drawn.
-
-    Args:
-        batch_pairs: pairs per step over all processes.
-        alpha: sources are drawn with probability proportional to (records)^alpha; the paper uses 0.5.
-        min_records, max_records: bounds of the length of a window, inclusive.
-        lengths: distribution of lengths, `"uniform"` or `"log_uniform"`.
-        sibling_pairs: share of the pairs whose second window is of another source of the network, if there is one.
-        cut_steps: share of the steps whose second windows are cut down to fewer records.
-        seed: seed of all draws.
-    """
-
-    batch_pairs: int
-    alpha: float = 0.5
-    min_records: int = 8
-    max_records: int = 128
-    lengths: str = "uniform"
-    sibling_pairs: float = 0.0
-    cut_steps: float = 0.0
-    seed: int = 0
-
-
 class PairSampler:
     """Draws the pairs of a step.
 
@@ -63,20 +40,20 @@ class PairSampler:
 
     Args:
         offsets: (S + 1,) first record of each source, and the total number of records.
-        options: how pairs are drawn.
+        arguments: options of the run, such as the number of pairs and the lengths of windows.
         siblings: (S,) number of each source's network; None if no pair joins two sources.
 
     Raises:
         TrainingError: if fewer than `batch_pairs` sources have twice `min_records` records.
     """
 
-    def __init__(self, offsets: np.ndarray, options: PairOptions, siblings: np.ndarray | None = None):
-        self.offsets, self.options, self.counts = offsets, options, np.diff(offsets)
-        batch_pairs, min_records, counts = options.batch_pairs, options.min_records, self.counts
+    def __init__(self, offsets: np.ndarray, arguments: TrainingArguments, siblings: np.ndarray | None = None):
+        self.offsets, self.arguments, self.counts = offsets, arguments, np.diff(offsets)
+        batch_pairs, min_records, counts = arguments.batch_pairs, arguments.min_records, self.counts
         # Sorted by length, longest first, so that the sources with enough records are a prefix.
         self.order = np.argsort(-counts, kind="stable")
         self.descending = -counts[self.order]
-        self.log_weights = options.alpha * np.log(np.maximum(counts[self.order], 1))
+        self.log_weights = arguments.alpha * np.log(np.maximum(counts[self.order], 1))
         able = int(np.searchsorted(self.descending, -2 * min_records, side="right"))
         if able < batch_pairs:
             raise TrainingError(
@@ -84,20 +61,20 @@ class PairSampler:
                 f"split has {able} of {len(counts)}: set batch_pairs to {able} or less"
             )
         self.families = None
-        if siblings is not None and options.sibling_pairs > 0:
+        if siblings is not None and arguments.sibling_pairs > 0:
             self.families = _Families(siblings, counts >= 2 * min_records)
         # Lengths that leave too few sources to fill the batch are excluded.
         self.shortest = min_records
-        self.longest = min(options.max_records, int(-self.descending[batch_pairs - 1]) // 2)
+        self.longest = min(arguments.max_records, int(-self.descending[batch_pairs - 1]) // 2)
 
     def pairs(self, step: int) -> Pairs:
         """The pairs of a step; earlier draws have no influence."""
-        random = np.random.default_rng([self.options.seed, step])
+        random = np.random.default_rng([self.arguments.seed, step])
         length = self._draw_length(random)
         able = int(np.searchsorted(self.descending, -2 * length, side="right"))
         # Taking the largest values of log weight plus Gumbel noise draws without replacement (Efraimidis and Spirakis
         # 2006).
-        pairs = self.options.batch_pairs
+        pairs = self.arguments.batch_pairs
         keys = self.log_weights[:able] + random.gumbel(size=able)
         sources = self.order[np.argpartition(-keys, pairs - 1)[:pairs]]
         sources = sources[random.permutation(pairs)]
@@ -116,7 +93,7 @@ class PairSampler:
     ) -> None:
         """Replace the second window of some pairs, in place, by a window of another source of the same network."""
         partners = families.draw(random, sources)
-        chosen = random.random(len(sources)) < self.options.sibling_pairs
+        chosen = random.random(len(sources)) < self.arguments.sibling_pairs
         chosen &= (partners != sources) & (self.counts[partners] >= length)
         for row, owners in enumerate((sources[chosen], partners[chosen])):
             slack = self.counts[owners] - length
@@ -124,15 +101,15 @@ class PairSampler:
 
     def _cut_down(self, step: int, starts: np.ndarray, length: int) -> int:
         """Cut the second windows of a step down, in place, or leave them as they are; returns their length."""
-        random = np.random.default_rng([self.options.seed, step, 4])
-        if not random.random() < self.options.cut_steps or length <= FEWEST_RECORDS:
+        random = np.random.default_rng([self.arguments.seed, step, 4])
+        if not random.random() < self.arguments.cut_steps or length <= FEWEST_RECORDS:
             return length
         shorter = int(np.exp(random.uniform(np.log(FEWEST_RECORDS), np.log(length))))
         starts[1] += random.integers(0, length - shorter + 1, size=starts.shape[1])
         return shorter
 
     def _draw_length(self, random: np.random.Generator) -> int:
-        if self.options.lengths == "uniform":
+        if self.arguments.lengths == "uniform":
             return int(random.integers(self.shortest, self.longest + 1))
         low, high = np.log(self.shortest), np.log(self.longest + 1)
         return int(np.clip(np.exp(random.uniform(low, high)), self.shortest, self.longest))

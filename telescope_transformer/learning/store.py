@@ -172,9 +172,8 @@ def _write_shard(
     shard: Path, tokenizer: FlowTokenizer, places: np.ndarray, gaps: np.ndarray, target: Mapping[str, np.ndarray]
 ) -> None:
     present = set(pq.read_schema(shard).names)
-    wanted = {"timestamp", *("dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields)}
     try:
-        _encode(_read(shard, sorted(wanted & present)), tokenizer, places, gaps, target)
+        _encode(_read(shard, sorted(present.intersection(tokenizer.columns))), tokenizer, places, gaps, target)
     except (ValueError, KeyError) as error:
         raise DatasetError(f"{shard}: {error}") from error
 

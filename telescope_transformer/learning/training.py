@@ -5,13 +5,12 @@ checkpoints, the log (`log.jsonl`), the tracker's files and `training.json`, whi
 same call continues a run that was killed.
 """
 
-import dataclasses
 import gc
 import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,17 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
 from huggingface_hub.errors import StrictDataclassError
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, load_model, without_bars
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16
 from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.checkpoints import disk_errors
 from telescope_transformer.learning.data import MixedBatches, PairBatches
 from telescope_transformer.learning.loop import Trainer
-from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore, build_store, open_store, store_of_windows
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.model_files import load_model, without_bars
 
 LIBRARIES = ("torch", "transformers", "accelerate", "telescope-transformer")
 
@@ -65,20 +65,14 @@ def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
     Raises:
         TelescopeError: if an input, an option or the machine does not allow it; the message names it.
     """
-    output = paths.output
-    with disk_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-    arguments = with_precision_of_device(arguments)
-    accelerator = make_accelerator(arguments, output)
-    # All processes have the same seed, so that they have the same initial weights.
-    set_seed(arguments.seed)
+    arguments, accelerator = _begun(arguments, paths.output)
     model, tokenizer = make_model(arguments, paths.start_from, paths.revision)
     stores = open_stores(accelerator, paths, tokenizer)
     identity = {"start_from": paths.start_from}
-    trainer, facts = make_trainer(accelerator, model, tokenizer, stores, arguments, output, identity)
+    trainer, facts = make_trainer(accelerator, model, tokenizer, stores, arguments, paths.output, identity)
     accelerator.init_trackers("telescope", config={name: str(value) for name, value in facts.items()})
     record = trainer.run()
-    save_model(accelerator, trainer, tokenizer, output, facts | {"result": record})
+    save_model(accelerator, trainer, tokenizer, paths.output, facts | {"result": record})
     accelerator.end_training()
     return record
 
@@ -94,16 +88,23 @@ def train_on_windows(tables: Sequence[pa.Table], arguments: TrainingArguments, o
     Raises:
         TelescopeError: if an option or the machine does not allow it.
     """
-    with disk_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-    arguments = with_precision_of_device(arguments)
-    accelerator = make_accelerator(arguments, output)
-    set_seed(arguments.seed)
+    arguments, accelerator = _begun(arguments, output)
     model, tokenizer = make_model(arguments)
     stores = [store_of_windows(table, tokenizer) for table in tables]
     trainer, facts = make_trainer(accelerator, model, tokenizer, stores, arguments, output, {})
     save_model(accelerator, trainer, tokenizer, output, facts | {"result": trainer.run()})
     accelerator.free_memory()
+
+
+def _begun(arguments: TrainingArguments, output: Path) -> tuple[TrainingArguments, Accelerator]:
+    """Create the folder of a run and its accelerator; returns the options in a precision that the device computes."""
+    with disk_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+    arguments = with_precision_of_device(arguments)
+    accelerator = make_accelerator(arguments, output)
+    # All processes have the same seed, so that they have the same initial weights.
+    set_seed(arguments.seed)
+    return arguments, accelerator
 
 
 def make_trainer(
@@ -144,13 +145,13 @@ def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
     if wanted != "bf16" or computes_bf16(PartialState(cpu=arguments.cpu).device):
         return arguments
     warnings.warn(BF16_IN_SOFTWARE, stacklevel=2)
-    return dataclasses.replace(arguments, mixed_precision="no")
+    return replace(arguments, mixed_precision="no")
 
 
 def fastest_precision(arguments: TrainingArguments) -> TrainingArguments:
     """The options, with bfloat16 if they leave the precision open and the device has instructions for it."""
     native = computes_bf16(PartialState(cpu=arguments.cpu).device)
-    return dataclasses.replace(arguments, mixed_precision=arguments.mixed_precision or ("bf16" if native else "no"))
+    return replace(arguments, mixed_precision=arguments.mixed_precision or ("bf16" if native else "no"))
 
 
 def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
@@ -250,14 +251,12 @@ def make_batches(
     accelerator: Accelerator, stores: Sequence[RecordStore], arguments: TrainingArguments, tokenizer: FlowTokenizer
 ) -> PairBatches | MixedBatches:
     """Batches of this process from all datasets."""
-    names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
-    options = {name: getattr(arguments, name) for name in names}
-    changes: dict[str, Any] = {"field_dropout": arguments.field_dropout, "jitter_steps": arguments.jitter_steps}
     rank, processes = accelerator.process_index, accelerator.num_processes
     parts = []
     for number, store in enumerate(stores):
-        sampler = PairSampler(store.offsets, PairOptions(**options, seed=arguments.seed + number), store.networks)
-        parts.append(PairBatches(store, sampler, tokenizer, rank, processes, **changes))
+        # Each dataset has draws of its own.
+        sampler = PairSampler(store.offsets, replace(arguments, seed=arguments.seed + number), store.networks)
+        parts.append(PairBatches(store, sampler, tokenizer, rank, processes))
     return parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)
 
 

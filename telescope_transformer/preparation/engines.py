@@ -15,7 +15,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.preparation.cutting import OF_SOURCE
 from telescope_transformer.preparation.settings import EngineSettings
 from telescope_transformer.preparation.staging import ORDER, STAGED_FIELDS, Staged, bucket_of
-from telescope_transformer.windows import record_order, source_codes
+from telescope_transformer.record_order import record_order, source_codes
 
 # Records per batch of sorted records: tens of megabytes.
 BATCH_RECORDS = 2**20

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import MOST_SHARDS, shards_for
-from telescope_transformer.windows import KEY_BITS, record_field, source_keys
+from telescope_transformer.record_order import KEY_BITS, source_keys
+from telescope_transformer.windows import record_field
 
 # Records that are held in memory before they are written. Sorting them takes `settings.MEMORY_OF_ONE_FLUSH`.
 FLUSH_RECORDS = 2**21

@@ -18,11 +18,12 @@ from telescope_transformer.analysis import AnalysisSettings, Embedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED, unseen_windows
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.embedding import embed_windows, load_network
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.errors import StateError, TelescopeError
 from telescope_transformer.files import file_digest, written_in
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import load_network
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say
 from telescope_transformer.update.state import State

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.fields import WINDOW_FIELDS
+from telescope_transformer.record_order import record_order, source_codes
 from telescope_transformer.update.schema import RECORD_COLUMNS
-from telescope_transformer.windows import cut_windows, record_field, record_order, source_codes
+from telescope_transformer.windows import cut_windows, record_field
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ from telescope_transformer.errors import StateError
 from telescope_transformer.fields import DAY, WINDOW_FIELDS
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
+from telescope_transformer.record_order import record_order
 from telescope_transformer.similarity import blend_by_source, embedding_matrix, window_margins
 from telescope_transformer.update.certificate import NO_IDS, forget, update_certificate
 from telescope_transformer.update.identity import Event, inherit
 from telescope_transformer.update.model import StateModel
 from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.state import State, vector_column
-from telescope_transformer.windows import Windows, build_windows, record_field, record_order
+from telescope_transformer.windows import Windows, build_windows, record_field
 
 # Candidate thresholds are .05 apart (`threshold.GRID`). A difference of one step may be chance; two steps are drift.
 DRIFT_OF_THRESHOLD = 0.075

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from measuring import keep
 
-from telescope_transformer.embedding import load_network
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.held_out import HeldOut, keep_out
+from telescope_transformer.model_files import load_network
 from telescope_transformer.records import read_records
 from telescope_transformer.records.columns import parse_mapping
 from telescope_transformer.windows import cut

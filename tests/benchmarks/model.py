@@ -24,11 +24,13 @@ import pyarrow as pa
 import torch
 from torch.nn import functional as F
 
-from telescope_transformer.embedding import computes_bf16, embed_windows, load_model
+from telescope_transformer.embedding import computes_bf16, embed_windows
+from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.data import PairBatches
-from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, nt_xent_loss
+from telescope_transformer.model_files import load_model
 
 PADDED = 128
 RESULTS = Path(__file__).parent / "results" / "model.json"
@@ -149,7 +151,7 @@ def loader_speed(sources: int, rounds: int) -> float:
         "inter_arrival": np.ones(offsets[-1], dtype=np.float32),
     }
     store = RecordStore(encoded, offsets, pa.nulls(sources, pa.string()))
-    sampler = PairSampler(offsets, PairOptions(batch_pairs=512, max_records=64))
+    sampler = PairSampler(offsets, TrainingArguments(batch_pairs=512, max_records=64))
     data = PairBatches(store, sampler, FlowTokenizer())
     return 10 * 1024 / race({"load": lambda: [data[step] for step in range(10)]}, rounds)["load"]
 

@@ -23,7 +23,7 @@ from measuring import keep
 
 from telescope_transformer.arrays import offsets_of
 from telescope_transformer.calibration import Calibration, measured
-from telescope_transformer.embedding import embed_windows, load_network
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.evaluation.across import ORGANISATION_FIGURES, SOURCE_FIGURES, Target, learned_elsewhere
 from telescope_transformer.evaluation.cells import plain
 from telescope_transformer.evaluation.measure import EvaluationSuite
@@ -36,6 +36,7 @@ from telescope_transformer.fields import DAY
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.store import networks_of
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import load_network
 
 RESULTS = Path(__file__).parent / "results" / "small_telescopes.json"
 PLAN = Path(__file__).parents[2] / "training" / "across.yaml"

@@ -32,7 +32,7 @@ import torch
 import telescope_transformer.update.summary  # noqa: F401
 from telescope_transformer.cli import main as commands
 from telescope_transformer.cli import train
-from telescope_transformer.embedding import load_model
+from telescope_transformer.model_files import load_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "update"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "learning"))

@@ -21,7 +21,6 @@ from typer.testing import CliRunner
 
 from telescope_transformer.analysis.embedding_stage import unseen_windows
 from telescope_transformer.cli.main import app
-from telescope_transformer.embedding import load_model, load_network
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.learning import adapt as module
 from telescope_transformer.learning import held_out as held_out_module
@@ -30,6 +29,7 @@ from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.held_out import HeldOut, keep_out
 from telescope_transformer.learning.store import networks_of
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.model_files import load_model, load_network
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import Windows, cut
 

@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.learning import centring
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.centring import FEWEST_WINDOWS, centred
+from telescope_transformer.model_files import load_model
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import cut
 

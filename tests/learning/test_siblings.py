@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.data import MixedBatches, PairBatches, columns_of
 from telescope_transformer.learning.held_out import keep_out
-from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore, build_store, networks_of, open_store
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.model import nt_xent_loss as nt_xent
@@ -30,8 +32,13 @@ def store(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordStor
     return open_store(cache)
 
 
+def make_batches(store: RecordStore, rank: int = 0, processes: int = 1, **options: Any) -> PairBatches:
+    arguments = TrainingArguments(batch_pairs=16, max_records=16, **options)
+    return PairBatches(store, PairSampler(store.offsets, arguments), TOKENIZER, rank, processes)
+
+
 def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
-    sampler = PairSampler(OFFSETS, PairOptions(batch_pairs=4, max_records=16, sibling_pairs=1.0), SIBLINGS)
+    sampler = PairSampler(OFFSETS, TrainingArguments(batch_pairs=4, max_records=16, sibling_pairs=1.0), SIBLINGS)
     met = set()
     for step in range(200):
         pairs = sampler.pairs(step)
@@ -49,7 +56,7 @@ def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
 
 
 def test_without_sibling_pairs_the_draws_are_unchanged() -> None:
-    plain, told = (PairSampler(OFFSETS, PairOptions(batch_pairs=4), siblings) for siblings in (None, SIBLINGS))
+    plain, told = (PairSampler(OFFSETS, TrainingArguments(batch_pairs=4), siblings) for siblings in (None, SIBLINGS))
     np.testing.assert_array_equal(plain.pairs(3).starts, told.pairs(3).starts)
 
 
@@ -68,9 +75,8 @@ def test_the_denominator_leaves_out_the_windows_of_the_group() -> None:
 
 
 def test_hidden_fields_are_unknown_in_whole_windows(store: RecordStore) -> None:
-    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=16, max_records=16))
-    plain = PairBatches(store, sampler, TOKENIZER)[3]
-    hidden = PairBatches(store, sampler, TOKENIZER, field_dropout={"dst_ip": 0.5, "ttl": 1.0})[3]
+    plain = make_batches(store)[3]
+    hidden = make_batches(store, field_dropout={"dst_ip": 0.5, "ttl": 1.0})[3]
     octets = columns_of("dst_ip", TOKENIZER)
     assert octets == [0, 1, 2, 3]
     unknown = (hidden["input_ids"][..., octets] == TOKENIZER.unk_token_id).all(dim=-1)
@@ -80,28 +86,31 @@ def test_hidden_fields_are_unknown_in_whole_windows(store: RecordStore) -> None:
     torch.testing.assert_close(hidden["input_ids"][..., 4:], plain["input_ids"][..., 4:])
 
 
+def test_a_field_to_hide_that_does_not_exist_is_refused(store: RecordStore) -> None:
+    with pytest.raises(TrainingError, match=r"no field 'dstport'; fields are dst_ip, .*dst_port"):
+        make_batches(store, field_dropout={"dstport": 0.5})
+
+
 def test_jitter_changes_the_rate_of_whole_windows(store: RecordStore) -> None:
-    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=16, max_records=16))
-    plain = PairBatches(store, sampler, TOKENIZER)[3]["inter_arrival"]
-    jittered = PairBatches(store, sampler, TOKENIZER, jitter_steps=1.0)[3]["inter_arrival"]
+    plain = make_batches(store)[3]["inter_arrival"]
+    jittered = make_batches(store, jitter_steps=1.0)[3]["inter_arrival"]
     factors = jittered.sum(dim=1) / plain.sum(dim=1)
     torch.testing.assert_close(jittered, plain * factors.unsqueeze(1))
     assert 0.6 < factors.log().std() < 1.4
-    halves = [PairBatches(store, sampler, TOKENIZER, rank, 2, jitter_steps=1.0)[3]["inter_arrival"] for rank in (0, 1)]
+    halves = [make_batches(store, rank, 2, jitter_steps=1.0)[3]["inter_arrival"] for rank in (0, 1)]
     first, second = (half.chunk(2) for half in halves)
     torch.testing.assert_close(torch.cat([first[0], second[0], first[1], second[1]]), jittered)
 
 
 def test_jitter_changes_a_share_of_the_steps(store: RecordStore) -> None:
-    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=16, max_records=16))
-    plain, some = (PairBatches(store, sampler, TOKENIZER, jitter_steps=share) for share in (0.0, 0.25))
+    plain, some = (make_batches(store, jitter_steps=share) for share in (0.0, 0.25))
     changed = [not torch.equal(plain[step]["inter_arrival"], some[step]["inter_arrival"]) for step in range(80)]
     assert 10 <= sum(changed) <= 30
 
 
 def test_each_mixed_batch_is_of_one_dataset(store: RecordStore) -> None:
     parts = [
-        PairBatches(store, PairSampler(store.offsets, PairOptions(batch_pairs=4, seed=seed)), TOKENIZER)
+        PairBatches(store, PairSampler(store.offsets, TrainingArguments(batch_pairs=4, seed=seed)), TOKENIZER)
         for seed in (0, 1)
     ]
     mixed = MixedBatches(parts, [3.0, 1.0])

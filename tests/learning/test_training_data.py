@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from training_dataset import make_records
 
 from telescope_transformer.errors import DatasetError, TrainingError
+from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.data import PairBatches, batches, chunks_of
-from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore, build_store, open_store, store_of_windows
 from telescope_transformer.model import FlowTokenizer
 
@@ -78,7 +79,7 @@ def test_pairs_are_disjoint_stretches_of_distinct_sources(
     counts: list[int], alpha: float, lengths: str, step: int
 ) -> None:
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    sampler = PairSampler(offsets, PairOptions(batch_pairs=4, alpha=alpha, lengths=lengths))
+    sampler = PairSampler(offsets, TrainingArguments(batch_pairs=4, alpha=alpha, lengths=lengths))
     pairs = sampler.pairs(step)
     assert len(set(pairs.sources.tolist())) == 4
     assert pairs.lengths[0] == pairs.lengths[1]
@@ -92,14 +93,14 @@ def test_pairs_are_disjoint_stretches_of_distinct_sources(
 def test_a_length_does_not_tell_its_source() -> None:
     """All windows of a step have the same length, so no negative differs from its anchor in length."""
     counts = np.array([20, 40, 80, 160, 320] * 10)
-    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), PairOptions(batch_pairs=8, max_records=64))
+    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), TrainingArguments(batch_pairs=8, max_records=64))
     assert len({sampler.pairs(step).lengths for step in range(200)}) > 30
 
 
 def test_second_windows_are_cut_down_in_the_given_share_of_steps() -> None:
     counts = np.array([40, 80, 160, 320])
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    options = PairOptions(batch_pairs=4, min_records=4, max_records=16)
+    options = TrainingArguments(batch_pairs=4, min_records=4, max_records=16)
     whole, some, every = (PairSampler(offsets, replace(options, cut_steps=share)) for share in (0.0, 0.3, 1.0))
     shorter = 0
     for step in range(300):
@@ -115,7 +116,7 @@ def test_second_windows_are_cut_down_in_the_given_share_of_steps() -> None:
 
 
 def test_shorter_second_windows_are_padded_and_masked(store: RecordStore) -> None:
-    options = PairOptions(batch_pairs=8, max_records=20, cut_steps=1.0)
+    options = TrainingArguments(batch_pairs=8, max_records=20, cut_steps=1.0)
     data = PairBatches(store, PairSampler(store.offsets, options), TOKENIZER)
     batch, (long, short) = data[3], data.sampler.pairs(3).lengths
     assert batch["attention_mask"].sum(dim=1).tolist() == [long] * 8 + [short] * 8
@@ -126,7 +127,7 @@ def test_shorter_second_windows_are_padded_and_masked(store: RecordStore) -> Non
 def test_sources_are_drawn_by_their_records() -> None:
     counts = np.array([100] * 50 + [1600] * 50)
     sampler = PairSampler(
-        np.concatenate([[0], np.cumsum(counts)]), PairOptions(batch_pairs=2, max_records=8, alpha=0.5)
+        np.concatenate([[0], np.cumsum(counts)]), TrainingArguments(batch_pairs=2, max_records=8, alpha=0.5)
     )
     drawn = np.concatenate([sampler.pairs(step).sources for step in range(1500)])
     # (1600 / 100) ** 0.5 = 4 times as often
@@ -135,11 +136,11 @@ def test_sources_are_drawn_by_their_records() -> None:
 
 def test_too_few_sources_are_refused() -> None:
     with pytest.raises(TrainingError, match="has 3 of 4: set batch_pairs to 3"):
-        PairSampler(np.array([0, 20, 40, 60, 70]), PairOptions(batch_pairs=4))
+        PairSampler(np.array([0, 20, 40, 60, 70]), TrainingArguments(batch_pairs=4))
 
 
 def make_batches(store: RecordStore, rank: int = 0, processes: int = 1) -> PairBatches:
-    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=8, max_records=20))
+    sampler = PairSampler(store.offsets, TrainingArguments(batch_pairs=8, max_records=20))
     return PairBatches(store, sampler, TOKENIZER, rank, processes)
 
 

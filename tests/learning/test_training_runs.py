@@ -18,13 +18,14 @@ from accelerate import PartialState
 from training_runs import options, run
 
 from telescope_transformer.cli import train
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, load_model
+from telescope_transformer.embedding import BF16_IN_SOFTWARE
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import file_digest
 from telescope_transformer.learning import training
 from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.checkpoints import checkpoint_path, list_checkpoints, read_state
 from telescope_transformer.learning.objectives.nt_xent import NTXent
+from telescope_transformer.model_files import load_model
 
 
 def losses(output: Path) -> list[tuple[int, float, float]]:

@@ -20,9 +20,10 @@ from telescope_transformer.preparation import (
     prepare,
     read_manifest,
 )
+from telescope_transformer.record_order import source_keys
 from telescope_transformer.records import scan_records
 from telescope_transformer.splits import split_of_source
-from telescope_transformer.windows import Windows, cut, source_keys
+from telescope_transformer.windows import Windows, cut
 
 from .conftest import SETTINGS, WINDOW, prepare_files, write_records
 

@@ -11,11 +11,11 @@ import pytest
 from made_days import SETTINGS, port_shares, read, write_days
 from typer.testing import CliRunner
 
-from telescope_transformer import embedding
+from telescope_transformer import model_files
 from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.cli.main import app
-from telescope_transformer.embedding import load_network
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
+from telescope_transformer.model_files import load_network
 from telescope_transformer.update import State, update
 
 pytestmark = pytest.mark.skipif(
@@ -128,7 +128,7 @@ def test_a_given_model_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         loaded.append(folder)
         return load_network(folder)
 
-    monkeypatch.setattr(embedding, "load_network", load)
+    monkeypatch.setattr(model_files, "load_network", load)
     with State(tmp_path / "state.duckdb") as state:
         settings = AnalysisSettings(model=str(SHIPPED_CHECKPOINT), window=16, threshold=0.6)
         assert update(state, write_days(tmp_path, 1), read, settings)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from made_days import day_records, port_shares, read, write_days
 
-from telescope_transformer import embedding
+from telescope_transformer import model_files
 from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.errors import StateError
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.learning import adapt as learning
@@ -92,13 +93,13 @@ def check_embedded_with(state: State, network: TelescopeForContrastiveLearning, 
         "WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
     )
     windows = renewal.windows_of(state, rows["window_id"].to_numpy())
-    expected = embedding.embed_windows(network, encoder, windows.to_table(), progress=False)
+    expected = embed_windows(network, encoder, windows.to_table(), progress=False)
     assert np.allclose(embedding_matrix(rows), expected, atol=1e-5)
 
 
 def other_model() -> tuple:
     """The shipped model with other weights, and its tokenizer."""
-    loaded, tokenizer = embedding.load_model(None)
+    loaded, tokenizer = model_files.load_model(None)
     other = copy.deepcopy(loaded)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The transformer as a method: untrained, or loaded from a directory."""
+"""The transformer as a method."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from telescope_transformer.embedding import embed_windows, load_network
+from telescope_transformer.embedding import embed_windows
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_files import load_network
 
 
 def untrained(seed: int) -> Callable[[WindowSet], Representation]:
@@ -18,7 +19,7 @@ def untrained(seed: int) -> Callable[[WindowSet], Representation]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = TelescopeForContrastiveLearning(config)
-    return partial(_embed, model, WindowEncoder(config.fields))
+    return partial(embedded, model, WindowEncoder(config.fields))
 
 
 def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
@@ -27,8 +28,9 @@ def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
     Raises:
         CheckpointError: if the model cannot be loaded.
     """
-    return partial(_embed, *load_network(model))
+    return partial(embedded, *load_network(model))
 
 
-def _embed(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> Representation:
+def embedded(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> Representation:
+    """The embeddings of windows by a model."""
     return Representation.of_vectors(embed_windows(model, encoder, windows.table, progress=False))
