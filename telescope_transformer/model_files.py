@@ -15,13 +15,13 @@ from transformers.utils import logging as transformers_logging
 from telescope_transformer.errors import CheckpointError
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained, weight_files
+from telescope_transformer.hub.checkpoints import TOKENIZER_FILES
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
 
 # oneDNN keeps the code that it compiles for each shape of a tensor, by default for the last 1,024 shapes. These small
 # blocks lie between the freed tensors of earlier batches, whose memory can then not be used again: an analysis takes
 # 60 MB more. Four are enough for one batch, and compiling takes little time.
 COMPILED_SHAPES = 4
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 # Facts about the adaptation that produced a checkpoint, stored in its folder (`learning.adapt`).
 ADAPTATION_FILE = "adaptation.json"
 

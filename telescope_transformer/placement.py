@@ -14,7 +14,7 @@ import pyarrow as pa
 from sklearn.isotonic import IsotonicRegression
 
 from telescope_transformer.similarity import Nearest
-from telescope_transformer.windows import Windows
+from telescope_transformer.windows import Windows, build_windows
 
 # Windows that are cut down for each number of records. The standard error of the confidence is then about 2 %.
 MOST_TRIED = 1_000
@@ -158,7 +158,4 @@ def _cut_down(windows: Windows, length: int, rng: np.random.Generator) -> Window
     """A random run of `length` records of each window."""
     starts = windows.offsets[:-1] + rng.integers(0, windows.n_records - length + 1)
     records = windows.records.take(pa.array((starts[:, None] + np.arange(length)).ravel()))
-    times = records["timestamp"].to_numpy().reshape(-1, length)
-    columns = {"source": windows.table["source"], "start": pa.array(times[:, 0]), "end": pa.array(times[:, -1])}
-    table = pa.table(columns | {"n_records": pa.array(np.full(len(times), length), pa.int32())})
-    return Windows(table, records, np.arange(len(times) + 1, dtype=np.int64) * length)
+    return build_windows(windows.table["source"], np.arange(len(windows) + 1) * length, records, {})

@@ -13,6 +13,7 @@ from typing import Any
 from telescope_transformer.analysis import Embedder
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.baselines import METHODS, Method
+from telescope_transformer.evaluation.baselines.methods import unfitted
 from telescope_transformer.evaluation.baselines.networks import trained
 from telescope_transformer.evaluation.inputs import is_prepared, read_split, read_windows
 from telescope_transformer.evaluation.page import page
@@ -39,7 +40,7 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
     for model in settings.models:
         Embedder(model.place).check()
     splits = read_splits(inputs, settings)
-    models = {model: Method(model.name, "model", _fitted(model.place)) for model in settings.models}
+    models = {model: Method(model.name, "model", unfitted(trained(model.place))) for model in settings.models}
     results = Results()
     for seed, split in splits.items():
         methods = methods_on(seed, settings.methods, settings.models, models)
@@ -112,9 +113,3 @@ def write(output: Path, metrics: dict[str, Any], results: Results | None) -> Non
 
         pictures = draw_all(output / "plots", results, metrics["methods"])
     write_text(output / "report.html", page(metrics, pictures))
-
-
-def _fitted(place: str | None) -> Any:
-    """A trained model as a method; it does not use the training windows of the evaluation."""
-    represent = trained(place)
-    return lambda split, seed: represent

@@ -9,14 +9,15 @@ from jinja2 import Environment, StrictUndefined
 
 from telescope_transformer.errors import HubError
 from telescope_transformer.files import data_folder
+from telescope_transformer.hub.checkpoints import read_configuration
 from telescope_transformer.hub.facts import (
     Measurement,
+    check_tokenizer,
     count_parameters,
     describe_columns,
     describe_preparation,
     describe_splits,
     flat,
-    read_config,
     read_json,
     read_training,
     training_cost,
@@ -27,6 +28,7 @@ from telescope_transformer.preparation.manifest import Manifest
 TAGS = ["network-telescope", "darknet", "flow-records", "contrastive-learning", "correlation-clustering"]
 # The Hub has no task for flow records; the closest is feature extraction, its name for embeddings of inputs.
 PIPELINE_TAG = "feature-extraction"
+MODEL_LICENCE, DATASET_LICENCE = "apache-2.0", "other"
 TASK_NAME = "Similarity of windows of flow records"
 
 
@@ -34,7 +36,7 @@ def model_card(
     checkpoint: Path,
     name: str,
     *,
-    licence: str = "apache-2.0",
+    licence: str | None = None,
     measurements: Sequence[Measurement] = (),
     measured_on: str | None = None,
 ) -> ModelCard:
@@ -42,6 +44,7 @@ def model_card(
 
     Args:
         name: repository, "user/name".
+        licence: as the Hub spells it; None is that of this package.
         measurements: results of its evaluation.
         measured_on: the models that were measured, if they are not the checkpoint itself. The card then says so, and
             the results stay out of its metadata, which would attribute them to the checkpoint.
@@ -49,13 +52,14 @@ def model_card(
     Raises:
         CheckpointError: if the checkpoint is incomplete.
     """
-    config = read_config(checkpoint)
+    check_tokenizer(checkpoint)
+    config = read_configuration(checkpoint)
     described = TelescopeConfig.from_dict(config)
     training = read_training(checkpoint)
     own = () if measured_on else measurements
     data = ModelCardData(
         base_model=training.pop("start_from", None),
-        license=licence,
+        license=licence or MODEL_LICENCE,
         library_name="transformers",
         pipeline_tag=PIPELINE_TAG,
         tags=[*TAGS, "arxiv:2606.04733"],
@@ -83,12 +87,17 @@ def model_card(
     return card
 
 
-def dataset_card(manifest: Manifest, name: str, *, licence: str = "other") -> DatasetCard:
-    """The card of a prepared dataset, whose metadata names the files of every split."""
+def dataset_card(manifest: Manifest, name: str, *, licence: str | None = None) -> DatasetCard:
+    """The card of a prepared dataset, whose metadata names the files of every split.
+
+    Args:
+        name: repository, "user/name".
+        licence: as the Hub spells it; None is "other", since the records are not ours.
+    """
     splits = describe_splits(manifest)
     data_files = [{"split": split.name, "path": f"{split.name}/*.parquet"} for split in splits]
     data = DatasetCardData(
-        license=licence,
+        license=licence or DATASET_LICENCE,
         pretty_name=name.split("/")[-1],
         tags=TAGS[:3],
         task_categories=["other"],

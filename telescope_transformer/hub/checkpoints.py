@@ -18,7 +18,8 @@ SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "checkpoint"
 CHECKPOINT_PATTERNS = ["*.json", "*.safetensors", "*.py"]
 # The `model_type` of `model.TelescopeConfig`, which takes seconds to import.
 MODEL_TYPE = "telescope"
-# The weights as `save_pretrained` writes them: one file, or shards and an index that names them.
+# The tokenizer as `save_pretrained` writes it, and the weights: one file, or shards and an index that names them.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 
 Model = TypeVar("Model")

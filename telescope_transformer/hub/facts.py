@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from telescope_transformer.errors import CheckpointError, InputError
-from telescope_transformer.hub.checkpoints import read_configuration, weight_files, weight_shapes
+from telescope_transformer.hub.checkpoints import TOKENIZER_FILES, weight_files, weight_shapes
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
@@ -134,16 +134,15 @@ def training_cost(training: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def read_config(checkpoint: Path) -> dict[str, Any]:
-    """The config.json of a checkpoint directory.
+def check_tokenizer(checkpoint: Path) -> None:
+    """Check that a checkpoint has a tokenizer.
 
     Raises:
-        CheckpointError: if a file is missing, or the checkpoint is of another model type.
+        CheckpointError: if one of its files is missing.
     """
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in TOKENIZER_FILES:
         if not (checkpoint / name).is_file():
             raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is a folder that save_pretrained wrote")
-    return read_configuration(checkpoint)
 
 
 def count_parameters(checkpoint: Path) -> int:

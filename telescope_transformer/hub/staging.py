@@ -25,10 +25,6 @@ class CardOptions:
     licence: str | None = None
     metrics: Path | None = None
 
-    @property
-    def licence_argument(self) -> dict[str, str]:
-        return {} if self.licence is None else {"licence": self.licence}
-
 
 @dataclass(frozen=True)
 class Staged:
@@ -52,7 +48,7 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions)
     if options.metrics and not metrics.is_file():
         raise InputError(f"{metrics}: no such file")
     figures, measured_on = read_measurements(metrics), read_measured_on(metrics)
-    card = model_card(checkpoint, name, measurements=figures, measured_on=measured_on, **options.licence_argument)
+    card = model_card(checkpoint, name, measurements=figures, measured_on=measured_on, licence=options.licence)
     for file in weight_files(checkpoint) + [file for name in BESIDE_WEIGHTS for file in checkpoint.glob(name)]:
         _place(file, folder / file.name)
     (folder / "training.json").write_text(json.dumps(read_training(checkpoint), indent=2) + "\n", encoding="utf-8")
@@ -77,7 +73,7 @@ def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) 
         for ingest in manifest.ingests
     ]
     write_manifest(folder, replace(manifest, ingests=ingests))
-    dataset_card(manifest, name, **options.licence_argument).save(folder / "README.md")
+    dataset_card(manifest, name, licence=options.licence).save(folder / "README.md")
     # Otherwise, shards of an earlier preparation would stay in the repository and be read as part of the dataset.
     return Staged("dataset", ["*.parquet"])
 

@@ -1,8 +1,8 @@
 """Stage flow records for an engine: write a stream of batches to Parquet, in buckets by the hash of the source.
 
 The layout is `bucket=<n>/records.parquet`. All files have the same columns; a column that no input has is null. Labels
-are encoded as numbers, so that engines do not move text with each record. The highest bits of `windows.source_keys`
-choose the bucket, so reading the buckets in turn gives the order of windows.
+are encoded as numbers, so that engines do not move text with each record. The highest bits of
+`record_order.source_keys` choose the bucket, so reading the buckets in turn gives the order of windows.
 """
 
 from collections.abc import Callable, Iterable

@@ -35,6 +35,7 @@ TARGETS = {
     "loss": ("model/contrastive_loss.py", ["tests/learning/test_objectives.py"]),
     "objective": ("learning/objectives/nt_xent.py", ["tests/learning/test_objectives.py"]),
     "windows": ("windows.py", ["tests/test_windows.py"]),
+    "order": ("record_order.py", ["tests/test_windows.py"]),
     "flows": ("records/flows.py", ["tests/records/test_flows.py"]),
     "arrays": ("arrays.py", ["tests/test_arrays.py"]),
     "similarity": ("similarity.py", ["tests/test_similarity.py"]),

@@ -30,7 +30,8 @@ class Method:
     fit: Fit
 
 
-def _unfitted(represent: Represent) -> Fit:
+def unfitted(represent: Represent) -> Fit:
+    """A method that learns nothing from the split."""
     return lambda split, seed: represent
 
 
@@ -39,10 +40,10 @@ def _frequencies(represent: Callable[[WindowSet, WindowSet], Representation]) ->
 
 
 METHODS = {
-    "length_only": Method("length only", "control", _unfitted(controls.length_only)),
-    "time_of_day": Method("time of day only", "control", _unfitted(controls.time_of_day)),
-    "sensor_only": Method("sensor only", "control", _unfitted(controls.sensor_only)),
-    "binary_services": Method("services, binary", "baseline", _unfitted(services.binary_services)),
+    "length_only": Method("length only", "control", unfitted(controls.length_only)),
+    "time_of_day": Method("time of day only", "control", unfitted(controls.time_of_day)),
+    "sensor_only": Method("sensor only", "control", unfitted(controls.sensor_only)),
+    "binary_services": Method("services, binary", "baseline", unfitted(services.binary_services)),
     "tfidf_services": Method("services, TF-IDF", "baseline", _frequencies(services.tfidf_services)),
     "tfidf_with_timing": Method("TF-IDF + sensor + timing", "baseline", _frequencies(services.tfidf_with_timing)),
     "dante": Method("DANTE (Word2Vec of ports)", "baseline", word2vec.dante),
