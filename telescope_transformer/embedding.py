@@ -62,10 +62,6 @@ def device_of(device: str | torch.device | None = None) -> torch.device:
     return found
 
 
-def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:
-    return computes_bf16(device) if dtype == torch.bfloat16 else device.type != "cpu"
-
-
 def embed_windows(
     model: TelescopeForContrastiveLearning,
     encoder: WindowEncoder,
@@ -175,10 +171,11 @@ def _half_precision(device: torch.device, dtype: torch.dtype) -> torch.dtype | N
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
     if dtype == torch.float32:
         return None
-    if not _computes_half(device, dtype):
-        warnings.warn(BF16_IN_SOFTWARE if dtype == torch.bfloat16 else FP16_IN_SOFTWARE, stacklevel=4)
-        return None
-    return dtype
+    is_bf16 = dtype == torch.bfloat16
+    if computes_bf16(device) if is_bf16 else device.type != "cpu":
+        return dtype
+    warnings.warn(BF16_IN_SOFTWARE if is_bf16 else FP16_IN_SOFTWARE, stacklevel=4)
+    return None
 
 
 def _side_by_side(

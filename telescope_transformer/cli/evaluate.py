@@ -116,8 +116,8 @@ def evaluate(
 
 
 def _within(inputs: list[str], output: Path, settings: "EvaluationSettings", *, plots: bool, json: bool) -> None:
-    from telescope_transformer.evaluation.measuring import evaluate as measure
-    from telescope_transformer.evaluation.measuring import write
+    from telescope_transformer.evaluation.within import evaluate as measure
+    from telescope_transformer.evaluation.within import write
 
     metrics, results = measure(inputs, settings)
     write(output, metrics, results if plots else None)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from telescope_transformer.cli import evaluate as command
 from telescope_transformer.cli import train
-from telescope_transformer.evaluation import actors, measuring
+from telescope_transformer.evaluation import actors, within
 from telescope_transformer.evaluation.model_arguments import ModelArgument
 from telescope_transformer.evaluation.settings import EvaluationSettings
 from telescope_transformer.learning import training
@@ -26,7 +26,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((inputs, settings))
         return {"data": {"name": "x", "window": 8, "splits": [0]}, "methods": {}}, None
 
-    monkeypatch.setattr(measuring, "evaluate", measure)
+    monkeypatch.setattr(within, "evaluate", measure)
     monkeypatch.setattr(training, "train", lambda *arguments: calls.append(arguments))
     return calls
 

@@ -29,7 +29,6 @@ from telescope_transformer.evaluation.clustering import (
 )
 from telescope_transformer.evaluation.inputs import read_windows
 from telescope_transformer.evaluation.measure import EvaluationSuite
-from telescope_transformer.evaluation.measuring import evaluate, write
 from telescope_transformer.evaluation.model_arguments import ModelArgument, model_argument
 from telescope_transformer.evaluation.protocol import PARTS, Split, make_split, with_test_windows
 from telescope_transformer.evaluation.representation import Representation
@@ -38,6 +37,7 @@ from telescope_transformer.evaluation.summary import Run, average, differences, 
 from telescope_transformer.evaluation.tables import CLUSTER_NOTE, HEADINGS
 from telescope_transformer.evaluation.targets import large_organisations, pair_targets, rows_with_neighbours
 from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.evaluation.within import evaluate, write
 from telescope_transformer.learning.adapt import AdaptSettings
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
