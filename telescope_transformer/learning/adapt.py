@@ -207,16 +207,12 @@ def _chosen(
     model, encoder = load_network(folder_of_base)
     arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
     shortest = 2 * arguments.min_records
-    sources = pc.unique(table["source"])
-    share = _share_to_hold_out(settings.hold_out, _able_sources(table, shortest))
-    kept = sources.filter(pa.array(keep_out(sources, share, settings.seed)))
+    kept, how_kept = _kept_out(table, settings, shortest)
     is_kept = pc.is_in(table["source"], value_set=kept)
     learning = table.filter(pc.invert(is_kept))
     able = _able_sources(learning, shortest)
     facts = {"base": "shipped" if base is None else Path(base).name, "from_scratch": settings.from_scratch}
-    facts |= {"sources": able, "kept_out": len(kept)}
-    # From these, `analysis.embedding_stage.unseen_windows` finds the same held-out sources again.
-    facts |= {"hold_out": share, "seed": settings.seed, "sources_digest": digest_of_sources(sources)}
+    facts |= {"sources": able} | how_kept
     better = centred(model, encoder, learning)
     untrained = better or model
 
@@ -248,6 +244,21 @@ def _chosen(
         told = f"{told}; AUROC on sources that were held out: {compared}"
     say(told)
     return Adaptation(new, folder_of_base, facts | {"adapted": True}, kept)
+
+
+def _kept_out(table: pa.Table, settings: AdaptSettings, shortest: int) -> tuple[pa.Array, dict[str, Any]]:
+    """The held-out sources, and facts from which `analysis.embedding_stage.unseen_windows` finds them again.
+
+    Args:
+        table: windows of any length.
+        settings: settings of the adaptation.
+        shortest: records of a source that has enough to learn from it.
+    """
+    sources = pc.unique(table["source"])
+    share = _share_to_hold_out(settings.hold_out, _able_sources(table, shortest))
+    kept = sources.filter(pa.array(keep_out(sources, share, settings.seed)))
+    digest = digest_of_sources(sources)
+    return kept, {"kept_out": len(kept), "hold_out": share, "seed": settings.seed, "sources_digest": digest}
 
 
 def _share_to_hold_out(share: float, able: int) -> float:
