@@ -287,12 +287,11 @@ class Embedder:
         except (ValueError, TypeError) as error:
             raise FlowRecordError(str(error)) from error
         sizes = [len(encoding["input_ids"]) for encoding in each]
-        empty = self.tokenizer([], return_tensors="np")
-        names = ("input_ids", "inter_arrival")
-        flat = {
-            name: np.concatenate([empty[name].reshape(0, *empty[name].shape[2:]), *(e[name] for e in each)])
-            for name in names
+        none = {
+            "input_ids": np.zeros((0, len(self.tokenizer.fields)), dtype=np.int64),
+            "inter_arrival": np.zeros(0, dtype=np.float32),
         }
+        flat = {name: np.concatenate([empty, *(encoding[name] for encoding in each)]) for name, empty in none.items()}
         return flat | {"offsets": offsets_of(np.array(sizes))}
 
 

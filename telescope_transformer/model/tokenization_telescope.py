@@ -239,9 +239,8 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         if isinstance(encoded_inputs, Mapping):
             names = list(encoded_inputs.keys())
             encoded_inputs = [dict(zip(names, row, strict=True)) for row in zip(*encoded_inputs.values(), strict=True)]
-        for place, encoding in enumerate(encoded_inputs):
-            self._check_encoding(place, encoding)
-        lengths = np.array([len(sequence["input_ids"]) for sequence in encoded_inputs])
+        sequences = [self._arrays(place, encoding) for place, encoding in enumerate(encoded_inputs)]
+        lengths = np.array([len(ids) for ids, _ in sequences])
         length = int(lengths.max(initial=0))
         if padding == "max_length":
             length = max_length or self.model_max_length
@@ -257,9 +256,9 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
             "inter_arrival": np.zeros(shape, dtype=np.float32),
             "attention_mask": ((place >= 0) & (place < lengths[:, None])).astype(np.int64),
         }
-        for row, sequence in enumerate(encoded_inputs):
-            for name in ("input_ids", "inter_arrival"):
-                batch[name][row, begins[row] : begins[row] + lengths[row]] = sequence[name]
+        for row, (ids, seconds) in enumerate(sequences):
+            span = slice(begins[row], begins[row] + lengths[row])
+            batch["input_ids"][row, span], batch["inter_arrival"][row, span] = ids, seconds
         others = set.intersection(*map(set, encoded_inputs)) - {*batch} if encoded_inputs else set()
         for name in sorted(others):
             values = [sequence[name] for sequence in encoded_inputs]
@@ -267,18 +266,22 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
                 batch[name] = np.array(values)
         return BatchEncoding(batch, tensor_type=return_tensors)
 
-    def _check_encoding(self, place: int, encoding: Any) -> None:
+    def _arrays(self, place: int, encoding: Any) -> tuple[np.ndarray, np.ndarray]:
+        """`input_ids` (n, fields) and `inter_arrival` (n,) of an encoding, whose place is for the message."""
         if not isinstance(encoding, Mapping):
             raise TypeError(f"encoding {place} must be a dictionary of inputs, not {type(encoding).__name__}")
         for name in ("input_ids", "inter_arrival"):
             if name not in encoding:
                 raise ValueError(f"encoding {place} has no {name}")
-        ids, seconds = (np.shape(encoding[name]) for name in ("input_ids", "inter_arrival"))
-        if ids[0] and (ids[1:] != (len(self.fields),) or seconds != ids[:1]):
+        ids, seconds = np.asarray(encoding["input_ids"]), np.asarray(encoding["inter_arrival"])
+        # A list without records does not show the number of fields.
+        ids = ids if ids.size else ids.reshape(0, len(self.fields))
+        if ids.ndim != 2 or ids.shape[1] != len(self.fields) or seconds.shape != ids.shape[:1]:
             raise ValueError(
-                f"encoding {place} has input_ids of shape {ids} and inter_arrival of shape {seconds}; a sequence of n "
-                f"records has (n, {len(self.fields)}) and (n,)"
+                f"encoding {place} has input_ids of shape {ids.shape} and inter_arrival of shape {seconds.shape}; a "
+                f"sequence of n records has (n, {len(self.fields)}) and (n,)"
             )
+        return ids, seconds
 
     def decode(  # type: ignore[override]
         self, token_ids: Any, inter_arrival: Any = None, **kwargs: Any

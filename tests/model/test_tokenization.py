@@ -528,6 +528,9 @@ def test_encodings_and_ids_of_other_shapes_are_refused() -> None:
         tokenizer.pad([{"input_ids": ids, "inter_arrival": seconds}, {"input_ids": ids}])
     with pytest.raises(ValueError, match=r"encoding 0 has input_ids of shape \(2, 5\) .* has \(n, 6\) and \(n,\)"):
         tokenizer.pad([{"input_ids": ids[:, :5], "inter_arrival": seconds}])
+    with pytest.raises(TypeError, match="encoding 0 must be a dictionary of inputs, not int"):
+        tokenizer.pad([3])
+    assert tokenizer.pad([{"input_ids": [], "inter_arrival": []}])["input_ids"].shape == (1, 0, 6)
     with pytest.raises(ValueError, match=r"must be \(records, 6\), not \(2, 5\)"):
         tokenizer.decode(ids[:, :5])
     with pytest.raises(ValueError, match="id 999999 is not a value of dst_octet_1"):
