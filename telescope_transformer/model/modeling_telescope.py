@@ -14,8 +14,11 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
+# It makes `return_dict=False` give a tuple. transformers uses it in its own models and does not document it;
+# `tests/model/test_common.py` fails if it changes.
+from transformers.utils.generic import can_return_tuple
+
 from .checkpoint_telescope import CheckedPreTrainedModel
-from .compat_telescope import can_return_tuple
 from .configuration_telescope import TelescopeConfig
 from .contrastive_loss import nt_xent_loss
 from .encoder_telescope import TelescopeEncoderLayer

@@ -65,7 +65,7 @@ def test_hidden_states_and_attentions_are_returned_on_request(
 
 
 def test_a_tuple_is_given_on_request(model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]) -> None:
-    """Tests `can_return_tuple`, which compat_telescope imports from transformers."""
+    """Tests `can_return_tuple`, which transformers does not document."""
     found = model(**batch, return_dict=False)
     assert isinstance(found, tuple)
     assert any(torch.equal(part, model(**batch).embeddings) for part in found if isinstance(part, torch.Tensor))
