@@ -23,7 +23,14 @@ from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import file_digest
 from telescope_transformer.learning import training
 from telescope_transformer.learning.arguments import TrainingArguments
-from telescope_transformer.learning.checkpoints import checkpoint_path, list_checkpoints, read_state
+from telescope_transformer.learning.checkpoints import (
+    SEAL,
+    STATE,
+    checkpoint_path,
+    find_fault,
+    list_checkpoints,
+    read_state,
+)
 from telescope_transformer.learning.objectives.nt_xent import NTXent
 from telescope_transformer.model_files import load_model
 
@@ -98,6 +105,13 @@ def test_a_damaged_checkpoint_is_skipped(dataset: Path, tmp_path: Path, finished
     with pytest.warns(UserWarning, match="skipping damaged .*checkpoint-00000012: model.safetensors"):
         assert train.main(options(dataset, output)) == 0
     assert_same_run(output, finished)
+
+
+@pytest.mark.parametrize("seal", ["{}", "[]", '{"other": "0"}', "null"])
+def test_a_checkpoint_whose_seal_lacks_its_state_is_refused(tmp_path: Path, seal: str) -> None:
+    (tmp_path / STATE).write_text("{}")
+    (tmp_path / SEAL).write_text(seal)
+    assert find_fault(tmp_path) is not None
 
 
 def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
