@@ -52,13 +52,13 @@ FIELDS = (
             "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds "
             "flowstart flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched "
             "timestampstart jsonpayloadstarttime starttime eventstarttime flowstarttimet flowstarttime starttimestamp "
-            "timestart tsstart begintime sessionstart start utctime timeutc timestamputc datetimeutc timestamp ts "
+            "timestart tsstart begintime sessionstart firstpacket start utctime timeutc timestamputc datetimeutc timestamp ts "
             "time datetime firstseen first logtime stime firstswitched eventtime timestampstr timestampts epoch "
             "epochtime unixtime frametimeepoch frametimeutc frametime timegenerated timereceivedns timereceived "
-            "stampinserted firstpacket startedat createdat datefirstseen eventtimestamp attacktime timestampus "
+            "stampinserted startedat createdat datefirstseen eventtimestamp attacktime timestampus "
             "timestampms begin connectiontime connecttime occurredat detectedat observedat observationtime capturedat "
             "capturetime packettime utctimestamp isotime timeiso timestampiso tstamp logtimestamp loggedat recordedat "
-            "receivedat eventdate date"
+            "receivedat eventdate localtime date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -68,7 +68,7 @@ FIELDS = (
         required=True,
         aliases=(
             "srcip src saddr sourceip source sa idorigh sip ipv4srcaddr ipv6srcaddr remotehost srchost origh "
-            "srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ipsrcaddr srcips ip"
+            "srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ipsrcaddr ipsourceaddress srcips ip"
         ),
     ),
     # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
@@ -79,7 +79,7 @@ FIELDS = (
         window_type=pa.uint32(),
         aliases=(
             "dstip dst daddr destip destinationip destination da idresph dip ipv4dstaddr ipv6dstaddr localhost "
-            "dstendpointip ipipdst dsthost resph ipv6ipv6dst flowdstipaddr flowserveripaddr ipdstaddr destips "
+            "dstendpointip ipipdst dsthost resph ipv6ipv6dst flowdstipaddr flowserveripaddr ipdstaddr ipdestinationaddress destips "
             "dest tpotipext host sensor sensorname"
         ),
     ),

@@ -26,13 +26,13 @@ UNCLEAR_ZONES = ("ADT", "AMT", "AST", "BST", "CST", "ECT", "GST", "IST", "SST")
 """Abbreviations that stand for several zones; times with one of them are rejected."""
 
 _CLOCK = r"(?P<h>\d{1,2})[:.](?P<min>\d{2})(?:[:.](?P<s>\d{2})(?:[.,:](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?\s?[Mm]\.?)?"
-_ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)?\]?"
+_ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(ZONES, reverse=True))}|[+-]\d{{2}}:?\d{{2}}|[+-]\d{{1,2}}(?::\d{{2}})?)?\]?"
 _END = rf"(?:(?:[\sT,@:_\-]|\bat\b)+{_CLOCK}{_ZONE})?$"
 _NUMBERS = re.compile(rf"^(?P<a>\d{{1,2}})(?P<sep>[/.\-])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}){_END}")
 _SHORT_YEAR = re.compile(rf"^(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<y>\d{{2}}){_END}")
 _YEAR_FIRST = re.compile(rf"^(?P<y>\d{{4}})(?P<sep>[/.\-])(?P<m>\d{{1,2}})(?P=sep)(?P<d>\d{{1,2}}){_END}")
 _COMPACT = re.compile(
-    r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?:[\sT_\-]+(?P<h>\d{2}):?(?P<min>\d{2})(?::?(?P<s>\d{2})(?:[.,]?(?P<f>\d+))?)?"
+    r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?:[\sT_\-]*(?P<h>\d{2}):?(?P<min>\d{2})(?::?(?P<s>\d{2})(?:[.,]?(?P<f>\d+))?)?"
     rf"(?P<half>){_ZONE}|(?P<digits>\d{{12}}))$"
 )
 _WEEKDAY, _MONTH = r"(?:[A-Za-z]{3,9},?\s+)?", r"(?P<m>[A-Za-z]{3,9})\.?"
@@ -60,6 +60,8 @@ _FORMS = (_SNORT, _YEAR_FIRST, _COMPACT, _DAY_NAME, _NAME_DAY, _YEAR_NAME, _UNIX
 _TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?{_ZONE}$")
 # Numbers have lost their leading zero.
 _COMPACT_CLOCK = re.compile(r"^(\d{1,2})(\d{2})(\d{2}(?:\.\d+)?)$")
+# The hours of an offset such as `UTC+2`, before which a zero is missing.
+_ONE_DIGIT = re.compile(r"(?<=[+-])(?=\d(?!\d))")
 _SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2})$")
 # With a decimal comma, with the `@` of date(1) and systemd before it, or as .NET writes it in JSON.
 _MARKED = re.compile(r"^(?=[@'/]|\d+,)(?:[@']?|/Date\()(\d{9,}|\d{5}(?=,))(?:[.,](\d+))?(?:\)/)?$")
@@ -159,6 +161,6 @@ def _joined(found: "re.Match[str]", month: int, day: int) -> str | None:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + (12 if found["half"][0] in "Pp" else 0)
-    zone = found["zone"] or ""
+    zone = _ONE_DIGIT.sub("0", found["zone"] or "")
     fraction = f".{found['f']}" if found["f"] else ""
     return f"{days}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{ZONES.get(zone, zone)}"

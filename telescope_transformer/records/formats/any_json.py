@@ -84,9 +84,9 @@ def _of_another_log(record: Mapping[str, Any]) -> bool:
         known = kind if found.get("event.provider") == module else "flow"
         return found.get("suricata.eve.event_type", known) not in ("flow", "netflow")
     # Packetbeat repeats a flow while it lasts.
-    return found.get("agent.type") == "packetbeat" and (
-        kind not in ("", "flow") or str(found.get("flow.final")) == "False"
-    )
+    if str(found.get("flow.final")) == "False":
+        return True
+    return found.get("agent.type") == "packetbeat" and kind not in ("", "flow")
 
 
 def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ from telescope_transformer.records.log_lines import Fields
 from telescope_transformer.records.protocols import is_icmp
 from telescope_transformer.records.raw_records import first_values
 
-# Pairs are separated by blanks, or by commas if FortiGate is configured with `set format csv`.
-_NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|(?:[^\s",\]]|,(?![\w-]+=))*)')
+# Pairs are separated by blanks or commas (FortiGate with `set format csv`, Huawei).
+_NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|(?:[^\s",\]]|,(?!\s|[\w-]+=|$))*)')
 
 
 def named_values(line: str) -> dict[str, str]:
@@ -86,7 +86,10 @@ def fortigate_fields(line: str) -> Fields | None:
 
 # Lines with these marks belong to another function, which has already decided that they are not flows.
 _OF_OTHERS = ("PROTO=", "logid=", "RT_", "filterlog")
-_GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
+_GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port", "icmp_type", "icmp_code")
+# Of ICMP, Sophos UTM and Meraki write these; for other protocols `type` is the kind of a log.
+_ICMP_NAMES = {"icmp_type": "type", "icmp_code": "code"}
+_REQUIRED_PAIRS = 4
 # Names of IPv6 addresses in CEF (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
 # Times of an event in CEF and LEEF, best first. They are preferred to the time at which the line was sent. The start
@@ -135,7 +138,8 @@ def _is_of_another_log(line: str) -> bool:
 
 def named_fields(line: str) -> Fields | None:
     """Fields of a line of `name=value` pairs of any device, found by the common column names."""
-    if line.count("=") < len(_GENERAL) - 1:
+    if line.count("=") < _REQUIRED_PAIRS or " ip_flow_end " in line:
+        # Meraki logs the beginning of a connection, too.
         return None
     is_event = "CEF:" in line or "LEEF:" in line
     if _is_of_another_log(line) if is_event else _is_sonicwall(line) or any(mark in line for mark in _OF_OTHERS):
@@ -148,6 +152,8 @@ def named_fields(line: str) -> Fields | None:
     found = {field: value_by_alias(field, plain) for field in _GENERAL}
     if is_event:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
+    elif (plain.get("type") or "").isdecimal():
+        found |= {field: found[field] or plain.get(name) for field, name in _ICMP_NAMES.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
     return _flow(found, _event_time(line) if is_event else _own_time(values))

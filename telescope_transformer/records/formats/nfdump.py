@@ -24,7 +24,8 @@ from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, Raw, read_known_table, table_format
-from telescope_transformer.records.log_lines import Fields, line_format
+from telescope_transformer.records.log_clock import LogClock
+from telescope_transformer.records.log_lines import Fields, LineParser, line_format
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.ports import are_icmp
 from telescope_transformer.records.raw_records import first_values
@@ -121,25 +122,65 @@ def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
 PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
 
-# `-o line` (nfdump's default), `-o long` and `-o extended`. A dot separates the port from an IPv6 address. Large
-# numbers are rounded (`1.2 M`) and therefore left out.
-_LINE = re.compile(
-    r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+d )?[\d.:]+\s+(?P<protocol>\S+)\s+"
-    r"(?P<src_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<src_port>\d+)\s+<?->\s+"
-    r"(?P<dst_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<dst_port>\d+(?:\.\d+)?)\s+"
-    r"(?:(?P<tcp_flags>[.A-Z]{6,8})\s+\d+\s+)?(?:(?P<packets>\d+)|[\d.]+ [KMGT])\s+(?:(?P<bytes>\d+)|[\d.]+ [KMGT])\s"
-)
+# `-o line` (nfdump's default), `-o long`, `-o extended`, `-o biline`, `-o bilong` and `-o fmt:...`, by the titles of
+# their columns (src/output/output_fmt.c of nfdump). A dot separates the port from an IPv6 address. Large numbers are
+# rounded (`1.2 M`) and therefore left out. In a flow of both directions (`<->`), the source sent what came in.
+_DATE, _NUMBER = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?", r"[\d.]+(?: [KMGT])?"
+_SIZE = r"(?:(?P<{0}>\d+)|[\d.]+ [KMGT])(?!\S)"
+_ADDRESS, _PORT = r"(?P<{0}_ip>[0-9.]+|[0-9a-f:]+)", r"(?P<{0}_port>\d+(?:\.\d+)?)"
+_TITLES = {
+    "Date first seen": f"(?P<timestamp>{_DATE})",
+    "Date last seen": _DATE,
+    "Duration": r"(?:\d+d )?[\d.:]+",
+    "Proto": r"(?P<protocol>\S+)",
+    "Flags": r"(?P<tcp_flags>[.A-Z]{6,8})",
+    **{title: _SIZE.format("packets") for title in ("In Pkt", "Packets")},
+    **{title: _SIZE.format("bytes") for title in ("In Byte", "Bytes")},
+    **dict.fromkeys(("Out Pkt", "Out Byte", "Tos", "pps", "bps", "Bpp", "Flows"), _NUMBER),
+    **dict.fromkeys(("Src AS", "Dst AS", "Input", "Output"), r"\d+"),
+    **{f"{end} IP Addr:Port": f"{_ADDRESS}[:.]{_PORT}".format(end.lower()) for end in ("Src", "Dst")},
+    **{f"{end} IP Addr": _ADDRESS.format(end.lower()) for end in ("Src", "Dst")},
+    **{f"{end} Pt": _PORT.format(end.lower()) for end in ("Src", "Dst")},
+    # Not titles: what stands between the ends.
+    **{arrow: arrow for arrow in ("<->", "->")},
+}
+_TITLE = re.compile("|".join(map(re.escape, sorted(_TITLES, key=len, reverse=True))))
 _LINE_OPTIONAL = ("tcp_flags", "packets", "bytes")
 
 
-def _line_fields(line: str) -> Fields | None:
-    found = _LINE.match(line)
-    if found is None:
+def _layout(titles: str) -> "re.Pattern[str] | None":
+    """The form of the lines below a line of titles; None if a title is not known or occurs twice."""
+    found = _TITLE.findall(titles)
+    if len(set(found)) < len(found) or _TITLE.sub("", titles).strip():
         return None
-    return found.groupdict() | ({"timestamp": None} if found["timestamp"].startswith(_NO_TIME) else {})
+    return re.compile(r"^\s*" + r"\s+(?:<?->\s+)?".join(map(_TITLES.__getitem__, found)) + r"(?!\S)")
 
 
-LINE_FORMAT = line_format("nfdump-line", lambda clock: _line_fields, _LINE_OPTIONAL, note=_NO_ZONE)
+# Without a line of titles (nfdump -q), up to the bytes.
+_UNTITLED = tuple(
+    _layout(f"Date first seen Duration Proto Src IP Addr:Port {arrow} Dst IP Addr:Port {flags}{sizes}")
+    for arrow, sizes in (("->", "Packets Bytes"), ("<->", "Out Pkt In Pkt Out Byte In Byte"))
+    for flags in ("", "Flags Tos ")
+)
+
+
+def _line_parser(clock: LogClock) -> LineParser:
+    layouts = _UNTITLED
+
+    def parse(line: str) -> Fields | None:
+        nonlocal layouts
+        if "Date first seen" in line:
+            layouts = (_layout(line), *_UNTITLED)
+            return None
+        found = next(filter(None, (layout.match(line) for layout in layouts if layout)), None)
+        if found is None:
+            return {} if layouts[0] and layouts is not _UNTITLED and line.lstrip()[:1].isdigit() else None
+        return found.groupdict() | ({"timestamp": None} if found["timestamp"].startswith(_NO_TIME) else {})
+
+    return parse
+
+
+LINE_FORMAT = line_format("nfdump-line", _line_parser, _LINE_OPTIONAL, note=_NO_ZONE)
 
 # `-o nsel` and `-o nel`: events of firewalls and address translators. Ends and updates of a connection are left out;
 # nfdump 1.7 calls updates UNKNOW.
@@ -181,11 +222,16 @@ def matches_json(record: Mapping[str, Any]) -> bool:
 
 
 def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of a flow. Events have their time in `t_event`; updates and ends are not new flows."""
+    """The fields of a flow. Up to nfdump 1.6, its time is in `t_first`.
+
+    Events have their time in `t_event`; updates and ends are not new flows.
+    """
     is_event = record.get("type") == "EVENT"
     if is_event and record.get("event") in _NOT_NEW:
         return None
-    return first_values(record, _JSON_COLUMNS) | {"timestamp": record.get("t_event" if is_event else "first")}
+    return first_values(record, _JSON_COLUMNS) | {
+        "timestamp": record.get("t_event" if is_event else "first", record.get("t_first"))
+    }
 
 
 JSON_DIALECT = Dialect("nfdump-json", matches_json, json_fields, note=_NO_ZONE)
