@@ -124,21 +124,21 @@ FIELDS = (
         ),
         metadata={"icmp": "code"},
     ),
-    RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl minimumttl"),
+    RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl ipipttl ipv6hlim ipv6ipv6hlim minimumttl"),
     # TCP has nine flags (RFC 3540) and three reserved bits; records keep the low eight.
     RecordField(
         "tcp_flags",
         pa.uint8(),
         window_type=pa.uint8(),
         largest=2**12 - 1,
-        aliases="tcpflags flags flg tcpcontrolbits initialtcpflags iflags",
+        aliases="tcpflags tcptcpflags flags flg tcpcontrolbits initialtcpflags iflags",
     ),
     RecordField(
         "ip_id",
         pa.uint16(),
         window_type=pa.uint16(),
         largest=2**16 - 1,
-        aliases="ipid ipident ipidentification",
+        aliases="ipid ipipid ipident ipidentification",
     ),
     RecordField(
         "tcp_seq",

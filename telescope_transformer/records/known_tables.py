@@ -31,7 +31,7 @@ class KnownTable:
         name: the name of the format.
         columns: for each field, the columns that may hold it, in order of preference. Each row takes the first that
             has a value. Names that are not fields of a record are columns for `keep` and `complete`.
-        marks: columns that a table must have to be recognised as this program's.
+        marks: columns that a table must have to be recognised as this program's; `a|b` means either.
         layout: the layout of a text without a header line.
         keep: says which rows are flow records; the others are skipped.
         complete: adds or changes columns.
@@ -57,7 +57,7 @@ class KnownTable:
 
     def check(self, names: Sequence[str], name: str) -> None:
         """Raises NotFlowRecords if the columns of a file are not this program's or lack a required field."""
-        if not set(self.marks) <= set(names):
+        if not all(set(mark.split("|")) & set(names) for mark in self.marks):
             raise NotFlowRecords(name, f"not a table of {self.name}")
         resolved = self.resolved(names)
         missing = ["/".join(self.columns[field]) for field in NEEDED_FIELDS if field not in resolved]
@@ -104,7 +104,7 @@ def sniffer(table: KnownTable) -> Callable[[bytes], bool]:
     """A function that checks whether one of the first lines has the marks and the required columns of a table."""
     # Searching a line for names is faster than splitting it.
     needed = [[name.encode() for name in table.columns[field]] for field in NEEDED_FIELDS]
-    needed += [[mark.encode()] for mark in table.marks]
+    needed += [mark.encode().split(b"|") for mark in table.marks]
 
     def is_header(line: bytes) -> bool:
         try:

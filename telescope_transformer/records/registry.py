@@ -125,6 +125,18 @@ _REFUSED = (
         re.compile(rb"\s*\[\*\*\] \[\d+:\d+:\d+\]"),
         "alerts of Snort over several lines (alert_full); write alert_fast, one line each",
     ),
+    (
+        re.compile(rb" *StartTime +(?:\w+ +)*SrcAddr +Sport\b"),
+        "columns of Argus between blanks; write commas and complete times with ra -u -n -c ,",
+    ),
+    (
+        re.compile(rb"(?:startDatagram =|(?:FLOW|CNTR),[\da-f.:]+,)"),
+        "text of sflowtool without times of flows; write a capture with sflowtool -t",
+    ),
+    (
+        re.compile(rb"(?:<\d+>)?\[ *\d{1,8}\.\d{6}\] "),
+        "kernel messages with times since the start of the machine; write dates with dmesg --time-format iso",
+    ),
 )
 
 

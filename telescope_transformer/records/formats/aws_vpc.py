@@ -5,8 +5,9 @@ default format. In Parquet, in tables that Athena writes and in JSON, names have
 CloudWatch exports lines of the default format as messages in JSON.
 
 Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows with the status NODATA or SKIPDATA are not
-flows. Flow logs do not contain the ICMP type: both ports are 0, and the type is unknown. If a packet passes an
-intermediate layer, `pkt_srcaddr` and `pkt_dstaddr` hold its original addresses.
+flows, and those with the direction `egress` are not sent to the telescope. Flow logs do not contain the ICMP type: both
+ports are 0, and the type is unknown. If a packet passes an intermediate layer, `pkt_srcaddr` and `pkt_dstaddr` hold its
+original addresses.
 """
 
 import re
@@ -41,6 +42,7 @@ _COLUMNS = {
     "bytes": ["bytes"],
     "tcp_flags": ["tcp-flags", "tcp_flags"],
     "status": ["log-status", "log_status"],
+    "direction": ["flow-direction", "flow_direction"],
 }
 _DEFAULT_NAMES = (
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets"),
@@ -51,13 +53,16 @@ _DEFAULT_LINE = re.compile(
     rb"^(?P<before>(?:\S+\s+){0,4})2 (?:\d{12}|-|unknown) \S+(?: \S+){7} \d{10} \d{10} \S+ (?:OK|NODATA|SKIPDATA)"
     rb"(?P<after>(?:\s+\S+)?)\s*$"
 )
-_NO_FLOWS = ("NODATA", "SKIPDATA")
+# Rows with one of these are skipped; the texts are compared in any case of their letters.
+_SKIPPED = {"status": ("NODATA", "SKIPDATA"), "direction": ("EGRESS",)}
 
 
 def _are_flows(raw: Raw) -> np.ndarray:
-    if "status" not in raw:
-        return np.ones(len(raw["src_ip"]), dtype=bool)
-    return ~np.asarray(pc.is_in(raw["status"], value_set=pa.array(_NO_FLOWS, pa.binary())))
+    keep = np.ones(len(raw["src_ip"]), dtype=bool)
+    for name in raw.keys() & _SKIPPED.keys():
+        texts = pc.utf8_upper(raw[name].cast(pa.string()))
+        keep &= ~np.asarray(pc.is_in(texts, value_set=pa.array(_SKIPPED[name])))
+    return keep
 
 
 TABLE = KnownTable(
@@ -80,7 +85,7 @@ def _headless(head: bytes) -> KnownTable | None:
 
 
 _STATUS = _COLUMNS["status"]
-_DELIMITED = [sniffer(replace(TABLE, marks=(*TABLE.marks, status))) for status in _STATUS]
+_is_delimited = sniffer(replace(TABLE, marks=(*TABLE.marks, "|".join(_STATUS))))
 
 
 def sniff(head: bytes) -> bool:
@@ -88,7 +93,7 @@ def sniff(head: bytes) -> bool:
     first = as_utf8(head).lstrip().split(b"\n", 1)[0].split()
     if {b"srcaddr", b"dstaddr", b"start"} <= set(first) or _headless(head) is not None:
         return True
-    return any(is_flow_log(head) for is_flow_log in _DELIMITED)
+    return _is_delimited(head)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
@@ -116,7 +121,7 @@ def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a record or of the message of an event; None if it is not a flow."""
     values = _values_of_message(record)
     fields = first_values(record if values is None else dict(zip(_DEFAULT_NAMES, values, strict=False)), _COLUMNS)
-    return None if fields["status"] in _NO_FLOWS else fields
+    return None if any(str(fields[name]).upper() in skipped for name, skipped in _SKIPPED.items()) else fields
 
 
 JSON_DIALECT = Dialect("aws-vpc-json", matches_json, json_fields, complete=without_icmp_ports)

@@ -1,4 +1,5 @@
-"""Argus binetflow: bidirectional flows that `ra` writes as comma-separated text, as in the CTU data sets.
+"""Argus binetflow: bidirectional flows that `ra` writes as comma-separated text, as in the CTU data sets, or with
+the names that it takes (`stime`), as in Bot-IoT.
 
 A record counts what the source sent: `SrcPkts` and `SrcBytes`. Flows of protocols that do not run over IP are skipped.
 Argus writes the first two bytes of an ICMP header as a hexadecimal source port, with the code in the upper byte.
@@ -66,20 +67,20 @@ def _completed(raw: Raw) -> Raw:
 TABLE = KnownTable(
     "binetflow",
     {
-        "timestamp": ["StartTime"],
-        "protocol": ["Proto"],
-        "src_ip": ["SrcAddr"],
-        "src_port": ["Sport"],
-        "dst_ip": ["DstAddr"],
-        "dst_port": ["Dport"],
-        "packets": ["SrcPkts"],
-        "bytes": ["SrcBytes"],
-        "direction": ["Dir"],
-        "dst_packets": ["DstPkts"],
-        "dst_bytes": ["DstBytes"],
+        "timestamp": ["StartTime", "stime"],
+        "protocol": ["Proto", "proto"],
+        "src_ip": ["SrcAddr", "saddr"],
+        "src_port": ["Sport", "sport"],
+        "dst_ip": ["DstAddr", "daddr"],
+        "dst_port": ["Dport", "dport"],
+        "packets": ["SrcPkts", "spkts"],
+        "bytes": ["SrcBytes", "sbytes"],
+        "direction": ["Dir", "dir"],
+        "dst_packets": ["DstPkts", "dpkts"],
+        "dst_bytes": ["DstBytes", "dbytes"],
         "label": ["Label"],
     },
-    marks=("StartTime", "SrcAddr", "DstAddr", "Sport"),
+    marks=("StartTime|stime", "SrcAddr|saddr", "DstAddr|daddr", "Sport|sport"),
     keep=_over_ip,
     complete=_completed,
 )

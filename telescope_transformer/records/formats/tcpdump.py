@@ -1,6 +1,7 @@
 """Text that `tcpdump -n` prints: one line per packet, or two with -v. Packets that are not IP are skipped.
 
-The lines are parsed as print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of tcpdump 4.99 write them.
+The lines are parsed as print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of tcpdump 4.99 write them, those of TCP
+also as up to version 4.0.
 """
 
 import re
@@ -34,6 +35,10 @@ _EXTENSIONS = ("0", "43", "44", "60")
 # Checksum notes of -v and IPv6 extension headers, which come before the description of the packet.
 _BEFORE = re.compile(r"^(?:\[[^\]|]*\] |(?:HBH|DSTOPT|srcrt) ?(?:\([^()]*\) *)*)*")
 _FLAGS = re.compile(r"Flags \[([^\]]*)\]")
+# Up to tcpdump 4.0: `S 1:1(0) win 512`, `. ack 1 win 512`, where the point stands for no flag.
+_OLD_FLAGS = re.compile(
+    r"^([SFRPWE]+|\.)(?: \[[^\]]*\])?,?(?: cksum \S+ \([^)]*\),)?(?: (\d+):\d+\(\d+\))?( ack \d+)? win \d"
+)
 _FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
 _SEQUENCE = re.compile(r", seq (\d+)")
 _CUT = re.compile(r"^\[\|(\w+)\]")
@@ -63,12 +68,21 @@ _ICMP_KINDS = (
 _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes")
 
 
+def _tcp(what: str) -> tuple[str, str | None] | None:
+    """The letters of the flags, a point for ACK, and the sequence number; None if a packet is not of TCP."""
+    found, old = _FLAGS.match(what), _OLD_FLAGS.match(what)
+    if found:
+        sequence = _SEQUENCE.search(what)
+        return "" if found[1] == "none" else found[1], sequence[1] if sequence else None
+    return (old[1].strip(".") + ("." if old[3] else ""), old[2]) if old else None
+
+
 def _protocol(what: str, has_ports: bool) -> str:
     """The protocol, from the description of a packet. Only UDP packets have ports but no name of the protocol."""
     cut = _CUT.match(what)
     if cut:
         return cut[1]
-    if what.startswith("Flags [") or re.match(r"tcp \d", what):
+    if _tcp(what) or re.match(r"tcp \d", what):
         return "tcp"
     if what.startswith("ICMP"):
         return "icmp6" if what.startswith("ICMP6") else "icmp"
@@ -88,13 +102,12 @@ def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
         fields["protocol"] = _protocol(what, bool(src and src[2] and dst and dst[2]))
     fields |= {"timestamp": time, "src_ip": src[1] if src else ends["src"], "src_port": src[2] if src else None}
     fields |= {"dst_ip": dst[1] if dst else ends["dst"], "dst_port": dst[2] if dst else None}
-    flags = _FLAGS.match(what)
-    if flags:
-        letters = "" if flags[1] == "none" else flags[1]
+    tcp = _tcp(what)
+    if tcp:
+        letters, sequence = tcp
         fields["tcp_flags"] = str(sum(_FLAG_BITS.get(letter, 0) for letter in set(letters)))
         # After the first packet of a connection, tcpdump prints sequence numbers relative to that packet.
-        sequence = _SEQUENCE.search(what) if "S" in letters else None
-        fields["tcp_seq"] = sequence[1] if sequence else None
+        fields["tcp_seq"] = sequence if "S" in letters else None
     kind = next(((kind, code) for pattern, kind, code in _ICMP_KINDS if pattern.match(what)), (None, None))
     fields |= {"icmp_type": kind[0], "icmp_code": kind[1]}
     note = _LOCAL if "-" in time else _UNDATED if time[2] == ":" else None
