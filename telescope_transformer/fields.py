@@ -52,10 +52,10 @@ FIELDS = (
             "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds "
             "flowstart flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched "
             "timestampstart jsonpayloadstarttime starttime eventstarttime flowstarttimet flowstarttime starttimestamp "
-            "timestart tsstart begintime sessionstart firstpacket start utctime timeutc timestamputc datetimeutc timestamp ts "
-            "time datetime firstseen first logtime stime firstswitched eventtime timestampstr timestampts epoch "
-            "epochtime unixtime frametimeepoch frametimeutc frametime timegenerated timereceivedns timereceived "
-            "stampinserted startedat createdat datefirstseen eventtimestamp attacktime timestampus "
+            "timestart tsstart begintime sessionstart firstpacket start utctime timeutc timestamputc datetimeutc "
+            "timestamp ts time datetime firstseen first logtime stime firstswitched eventtime timestampstr "
+            "timestampts epoch epochtime unixtime frametimeepoch frametimeutc frametime timegenerated timereceivedns "
+            "timereceived stampinserted startedat createdat datefirstseen eventtimestamp attacktime timestampus "
             "timestampms begin connectiontime connecttime occurredat detectedat observedat observationtime capturedat "
             "capturetime packettime utctimestamp isotime timeiso timestampiso tstamp logtimestamp loggedat recordedat "
             "receivedat eventdate localtime date"
@@ -79,8 +79,8 @@ FIELDS = (
         window_type=pa.uint32(),
         aliases=(
             "dstip dst daddr destip destinationip destination da idresph dip ipv4dstaddr ipv6dstaddr localhost "
-            "dstendpointip ipipdst dsthost resph ipv6ipv6dst flowdstipaddr flowserveripaddr ipdstaddr ipdestinationaddress destips "
-            "dest tpotipext host sensor sensorname"
+            "dstendpointip ipipdst dsthost resph ipv6ipv6dst flowdstipaddr flowserveripaddr ipdstaddr "
+            "ipdestinationaddress destips dest tpotipext host sensor sensorname"
         ),
     ),
     RecordField(
@@ -90,13 +90,13 @@ FIELDS = (
         window_type=pa.uint8(),
         largest=2**8 - 1,
         aliases=(
-            # If a record also names the service (Stormshield's `ipproto=tcp proto=https`), the transport protocol is
-            # used.
+            # If a record also names the service (Stormshield's `ipproto=tcp proto=https`, `network.protocol` of ECS),
+            # the transport protocol is used.
             "ipproto ipprotocol transport networktransport networkiananumber connectiontransport transporttype "
             "l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
             "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
             "connectioninfoprotocolname protocolname protocolid protonumber protoname transportprotocol "
-            "transportproto layer4protocol"
+            "transportproto layer4protocol networkprotocol"
         ),
     ),
     RecordField(
@@ -124,7 +124,13 @@ FIELDS = (
         ),
         metadata={"icmp": "code"},
     ),
-    RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl ipipttl ipv6hlim ipv6ipv6hlim minimumttl"),
+    RecordField(
+        "ttl",
+        pa.uint8(),
+        window_type=pa.uint8(),
+        largest=2**8 - 1,
+        aliases="ttl ipttl ipipttl ipv6hlim ipv6ipv6hlim minimumttl",
+    ),
     # TCP has nine flags (RFC 3540) and three reserved bits; records keep the low eight.
     RecordField(
         "tcp_flags",

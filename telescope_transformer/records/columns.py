@@ -29,8 +29,11 @@ NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 """The fields that each input must have; source ports and destinations may be absent."""
 
 # Names of the two ends of a connection, and of the facts about an end. Columns combine both: `client_port`, `ip_dst`.
-_SOURCES = ("src", "source", "attacker", "client", "remote", "peer", "initiator", "orig")
-_DESTINATIONS = ("dst", "dest", "destination", "victim", "target", "server", "local", "responder", "resp", "honeypot")
+_SOURCES = ("src", "source", "attacker", "client", "remote", "peer", "initiator", "orig", "scanner", "foreign")
+_DESTINATIONS = (
+    *("dst", "dest", "destination", "victim", "target", "server", "local", "responder", "resp"),
+    *("honeypot", "darknet", "telescope"),
+)
 _KINDS = {
     "ip": (
         *("ip", "addr", "address", "ipaddr", "ipaddress", "ipv4", "ipv4addr", "ipv4address"),

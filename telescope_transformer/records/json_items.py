@@ -18,15 +18,15 @@ _WRAPPERS = ("_source", "fields", "result")
 _PAYLOADS = ("payload", "value")
 """Keys under which hpfeeds and consumers of Kafka hold a record, as text or as an object."""
 
-_MESSAGES = (
+MESSAGES = (
     *("MESSAGE", "message", "@message", "log", "_raw", "event", "line", "msg", "full_message", "short_message"),
     *_PAYLOADS,
 )
 """Keys that may hold a log line or a record as text: those of journald, Filebeat and rsyslog, CloudWatch, Docker,
 Splunk, Loki and Graylog, too."""
 
-_HOLD_MESSAGES = frozenset(_MESSAGES)
-_MAY_WRAP = frozenset((*_WRAPPERS, *_MESSAGES))
+_HOLD_MESSAGES = frozenset(MESSAGES)
+_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -274,7 +274,7 @@ def message_of(record: Mapping[str, Any]) -> str:
     """The log line that a record holds; empty if it holds none."""
     if _HOLD_MESSAGES.isdisjoint(record):
         return ""
-    return next((text for name in _MESSAGES if isinstance(text := record.get(name), str) and text), "")
+    return next((text for name in MESSAGES if isinstance(text := record.get(name), str) and text), "")
 
 
 def unwrapped(record: Any) -> Any:
@@ -288,7 +288,7 @@ def unwrapped(record: Any) -> Any:
     if "sourcetype" in record and isinstance(event, dict):
         # Splunk's HTTP Event Collector writes time, host and source beside the record.
         return {"timestamp": record.get("time"), **event}
-    for name in _MESSAGES:
+    for name in MESSAGES:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):
             inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record

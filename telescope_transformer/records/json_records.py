@@ -37,6 +37,8 @@ from telescope_transformer.records.validation import Chunk, Validator
 BLOCK_BYTES = 4 << 20
 _NO_TEXT = "a value holds half of a surrogate pair, which is not a character"
 
+ItemsOf = Callable[[InputFile, TextBlocks], Iterator[list[Item]]]
+
 _SNIFFED_VALUES = 200
 """Values at the beginning of a file that decide the name of its format."""
 
@@ -64,7 +66,8 @@ class Dialect:
     absent: str | None = None
 
 
-def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
+def dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
+    """The first dialect that matches an object; None for other values."""
     if not isinstance(record, dict):
         return None
     return next((dialect for dialect in dialects if dialect.matches(record)), None)
@@ -73,7 +76,7 @@ def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
 def _first_known(found: Iterable[Item], dialects: Sequence[Dialect]) -> Dialect | None:
     """The first dialect that matches one of the values. The last dialect, which matches any object, is not tried."""
     records = (record for item in found for record in map(unwrapped, objects(item)))
-    return next(filter(None, (_dialect_of(record, dialects[:-1]) for record in records)), None)
+    return next(filter(None, (dialect_of(record, dialects[:-1]) for record in records)), None)
 
 
 @lru_cache(maxsize=4)
@@ -115,8 +118,9 @@ def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, st
 class _Reading:
     """The state of one pass over a file."""
 
-    def __init__(self, file: InputFile, context: ReadContext, dialects: Sequence[Dialect]) -> None:
+    def __init__(self, file: InputFile, context: ReadContext, dialects: Sequence[Dialect], items_of: ItemsOf) -> None:
         self.file = file
+        self.items_of = items_of
         self.context = context
         self.dialects = dialects
         self.validators = {dialect.name: Validator(file.name, context) for dialect in dialects}
@@ -139,7 +143,7 @@ class _Reading:
                 if not isinstance(record, dict):
                     bad.append(item._replace(text=repr(record).encode()[:400], reason="not a JSON object"))
                     continue
-                dialect = _dialect_of(record, self.dialects)
+                dialect = dialect_of(record, self.dialects)
                 fields = self._fields(dialect, record, fallback)
                 if dialect is not None:
                     self.met.add(dialect.name)
@@ -218,22 +222,24 @@ class _Reading:
         return found | {"timezone": pc.coalesce(found["timezone"], zones) if "timezone" in found else zones}
 
     def _any_place(self) -> bool:
-        blocks = items(self.file, TextBlocks(self.file.blocks(BLOCK_BYTES), self.file.name))
+        blocks = self.items_of(self.file, TextBlocks(self.file.blocks(BLOCK_BYTES), self.file.name))
         records = (record for block in blocks for item in block for record in map(unwrapped, objects(item)))
-        found = (self._fields(_dialect_of(record, self.dialects), record, False) or [] for record in records)
+        found = (self._fields(dialect_of(record, self.dialects), record, False) or [] for record in records)
         return any(fields.get(PLACE) for several in found for fields in several)
 
 
-def read_json(file: InputFile, context: ReadContext, dialects: Sequence[Dialect]) -> Iterator[Chunk]:
-    """Flow records of a JSON file, whose objects may be of different dialects."""
-    reading = _Reading(file, context, dialects)
+def read_json(
+    file: InputFile, context: ReadContext, dialects: Sequence[Dialect], items_of: ItemsOf = items
+) -> Iterator[Chunk]:
+    """Flow records of a file, whose objects may be of different dialects. `items_of` finds the objects in its text."""
+    reading = _Reading(file, context, dialects, items_of)
     text = TextBlocks(file.blocks(BLOCK_BYTES), file.name)
-    for block in items(file, text):
+    for block in items_of(file, text):
         yield from reading.chunks(block, fallback=False)
     if reading.left_out and reading.used:
         yield Chunk(Validator.empty(), skipped=reading.left_out)
     elif reading.left_out:
-        for block in items(file, TextBlocks(file.blocks(BLOCK_BYTES), file.name)):
+        for block in items_of(file, TextBlocks(file.blocks(BLOCK_BYTES), file.name)):
             yield from reading.chunks(block, fallback=True)
     reading.note_absent()
     text.raise_damage()

@@ -51,6 +51,7 @@ from telescope_transformer.records.formats import (
     zeek,
     zmap,
 )
+from telescope_transformer.records.formats.log_tables import log_table_format
 from telescope_transformer.records.json_records import json_formats
 
 ENTRY_POINTS = "telescope_transformer.readers"
@@ -114,6 +115,7 @@ _BUILT_IN = (
     cowrie.TEXT_FORMAT,
     honeyd.FORMAT,
     yaf.LINE_FORMAT,
+    log_table_format(_JSON_DIALECTS, any_json.json_dialect),
     csv.FORMAT,
 )
 

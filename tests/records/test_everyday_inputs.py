@@ -51,6 +51,8 @@ add(
     json_lines({**CANARY, "dst_port": 23, "logtype": 6001}, {**CANARY, "dst_port": 53, "logtype": 11001}),
     [TCP, UDP],
 )
+LOCAL_CANARY = {name: value for name, value in CANARY.items() if name != "utc_time"} | {"local_time": ISO}
+add("OpenCanary up to version 0.4", json_lines({**LOCAL_CANARY, "dst_port": 23, "logtype": 6001}), [TCP])
 add(
     "OpenCanary: its own start",
     json_lines(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from variants import PING, PING6, SECOND, TCP, TCP6, Variant, Variants, json_lines
 
+from telescope_transformer.records import read_records
+
 VARIANTS = Variants()
 
 
@@ -83,6 +85,32 @@ VARIANTS.add(
         "2016-07-21 17:50:56.123     0.000 TCP         192.0.2.1:40000 ->     198.51.100.7:23           1       60     1",
     ),
     [TCP],
+)
+ENDS = "192.0.2.1:40000 {}  198.51.100.7:23"
+VARIANTS.add(
+    "nf -o fmt between blanks",
+    table(
+        "Proto Date first seen              Src IP Addr  Dst IP Addr Src Pt Dst Pt   Flags  Bytes",
+        "TCP   2016-07-21 17:50:56.123        192.0.2.1 198.51.100.7  40000     23  ....S.  1.2 M",
+        "ICMP  2016-07-21 17:50:56.123        192.0.2.1 198.51.100.7      0    8.0  ......     84",
+        "ICMP  2016-07-21 17:50:56.123        192.0.2.1",
+        "TCP   2016-07-21 17:50:56.123        192.0.2.1 198.51.100.7  40000     23  .unknown",
+        "Summary: total flows: 2",
+    ),
+    [TCP, PING],
+    format="nfdump-line",
+    skipped=4,
+)
+VARIANTS.add(
+    "nf -o fmt with a row that does not fit",
+    table(
+        "Date first seen           Proto      Src IP Addr:Port      Dst IP Addr:Port",
+        f"2016-07-21 17:50:56.123  TCP   {ENDS.format('->')}",
+        "2016-07-21 17:50:56.123  TCP   192.0.2.1(DE):40000 ->  198.51.100.7(DE):23",
+    ),
+    [TCP],
+    format="nfdump-line",
+    rejected=1,
 )
 VARIANTS.add(
     "nf -o line IPv6 and ICMP",
@@ -183,6 +211,16 @@ VARIANTS.add(
         "1469123456.1,tcp,192.0.2.1,40000,->,198.51.100.7,23,1,60,REQ",
     ),
     [TCP],
+)
+VARIANTS.add(
+    "Bot-IoT",
+    table(
+        "pkSeqID,stime,flgs,proto,saddr,sport,daddr,dport,pkts,bytes,state,ltime,seq,spkts,dpkts",
+        "1,1469123456.1,e,tcp,192.0.2.1,40000,198.51.100.7,23,2,120,REQ,1469123456.5,7,1,1",
+        "2,1469123456.1,e,icmp,192.0.2.1,0x0008,198.51.100.7,0x0011,2,120,ECO,1469123456.5,8,1,1",
+    ),
+    [TCP, PING],
+    format="binetflow",
 )
 VARIANTS.add(
     "ra named ports",
@@ -673,3 +711,11 @@ VARIANTS.add(
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_tables_of_programs_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)
+
+
+@pytest.mark.parametrize("flags", ["", "...AP.SF   0"])
+def test_of_both_directions_nfdump_calls_that_of_the_source_incoming(tmp_path: Path, flags: str) -> None:
+    line = f"2016-07-21 17:50:56.123     0.000 TCP   {ENDS.format('<->')}  {flags}    1     3     60     180     1\n"
+    (tmp_path / "log").write_text(line)
+    (row,) = read_records(tmp_path / "log").table.to_pylist()
+    assert (row["packets"], row["bytes"]) == (3, 180)

@@ -48,6 +48,21 @@ add(
 STORMSHIELD = 'id=firewall time="2016-07-21 19:50:59" fw="X" tz=+0200 startime="2016-07-21 19:50:56" ipproto={} proto=https src=192.0.2.1 srcport=40000 dst=198.51.100.7 dstport={}'
 add("Stormshield has a zone, and the protocol beside the service", STORMSHIELD.format("udp", 53), expected=[UDP])
 
+SOPHOS_UTM = '2016:07:21-17:50:56 utm ulogd[1]: id="2001" sub="packetfilter" srcip="192.0.2.1" dstip="198.51.100.7" '
+add("Sophos UTM: ping", SOPHOS_UTM + 'proto="1" type="8" code="0"', expected=[PING])
+add(
+    "Sophos: ping by names",
+    'timestamp="2016-07-21T17:50:56+0000" log_type="Firewall" protocol="ICMP" src_ip="192.0.2.1" dst_ip="198.51.100.7" icmp_type=8 icmp_code=0',
+    expected=[PING],
+)
+MERAKI = "1469123456.1 MX84 {} src=192.0.2.1 dst=198.51.100.7 protocol=tcp sport=40000 dport=23"
+add("Meraki logs beginning and end", MERAKI.format("ip_flow_start"), MERAKI.format("ip_flow_end"), skipped=1)
+add(
+    "pairs with a comma and a blank between them",
+    ISO + " USG %%01POLICY/6/POLICYDENY(l)[7]:vsys=public, protocol=6, source-ip=192.0.2.1, source-port=40000, "
+    "destination-ip=198.51.100.7, destination-port=23, rule-name=default.",
+)
+add("FortiAnalyzer", FORTI.replace(",", " ").replace("17:50:56", '23:20:56 tz="UTC+5:30"'))
 SOPHOS = '<30>device="SFW" date=2016-07-21 time=12:50:56 timezone="{}" log_type="{}" src_ip=192.0.2.1 dst_ip=198.51.100.7 protocol="TCP" src_port=40000 dst_port=23'
 add("Sophos in Chicago", SOPHOS.format("CDT", "Firewall"), SOPHOS.format("CDT", "Content Filtering"), skipped=1)
 add("Sophos with an unclear zone", SOPHOS.format("CST", "Firewall"), expected=[], rejected=1)
@@ -142,6 +157,20 @@ VARIANTS.add(
     [UDP],
     skipped=1,
 )
+VARIANTS.add(
+    "Packetbeat in any wrapper",
+    json_lines(document("flow") | {"flow": {"final": False}}, document("flow") | {"flow": {"final": True}}),
+    [UDP],
+    skipped=1,
+)
+ARKIME = {"firstPacket": SECOND * 1000, "@timestamp": (SECOND + 60) * 1000, "ipProtocol": 6}
+VARIANTS.add(
+    "Arkime: the first packet, not the time of writing",
+    json_lines(
+        ARKIME | {"source": {"ip": "192.0.2.1", "port": 40000}, "destination": {"ip": "198.51.100.7", "port": 23}}
+    ),
+    [TCP],
+)
 TRAFFIC = {
     "TimeReceived": "2016-07-21T17:55:00Z",
     "TimeGenerated": ISO,
@@ -203,9 +232,10 @@ VARIANTS.add(
         TPOT | {"type": "Beelzebub", "dest_port": 23, "protocol": "telnet"},
         {name: value for name, value in TPOT.items() if name != "src_port"} | {"type": "Hellpot", "dest_port": 80},
         TPOT | {"type": "Fatt", "dest_port": 22, "protocol": "ssh"},
+        TPOT | {"type": "P0f", "dest_port": 22, "mod": "syn"},
     ),
     [TCP, (*TCP[:3], 0, 80)],
-    skipped=1,
+    skipped=2,
 )
 SHODAN = {"_shodan": {"module": "http"}, "ip_str": "192.0.2.1", "port": 80, "transport": "tcp", "timestamp": ISO}
 VARIANTS.add("Shodan", json_lines(SHODAN), [], told="services that Shodan or Censys found")

@@ -90,6 +90,21 @@ add(
     None,
 )
 
+
+def test_flags_and_numbers_of_old_tcpdump_are_read(tmp_path: Path) -> None:
+    lines = {
+        "S 7:7(0) win 512 <mss 1460>": (2, 7),
+        "S, cksum 0x1234 (correct), 7:7(0) ack 1 win 512": (18, 7),
+        ". ack 1 win 512": (16, None),
+        "P [tcp sum ok] 1:9(8) ack 1 win 512": (24, None),
+    }
+    (tmp_path / "log").write_text("".join(f"{DAY}IP {ENDS}{line}\n" for line in lines))
+    rows = read_records(tmp_path / "log").table.to_pylist()
+    assert [(row["protocol"], row["tcp_flags"], row["tcp_seq"]) for row in rows] == [
+        (6, *told) for told in lines.values()
+    ]
+
+
 EVENT = "2016-07-21 17:50:56.000  CREATE  Ignore TCP       192.0.2.1:40000 ->    198.51.100.7:23       0.0.0.0:0 -> 0.0.0.0:0  0  0\n"
 add(
     "nfdump events: ends and updates of connections are skipped",
@@ -247,6 +262,9 @@ def test_packets_as_text_are_read_as_their_programs_mean_them(tmp_path: Path, va
     [
         (b"\nFlow Record: \n  Flags = 0x06\n", "nfdump -r FILE -o csv"),
         (b"[**] [1:384:5] ICMP PING [**]\n", "alert_fast"),
+        (b"   StartTime   Flgs  Proto   SrcAddr  Sport   Dir   DstAddr  Dport  TotPkts \n", "ra -u -n -c ,"),
+        (b"FLOW,192.0.2.1,2,3,00005e005301,00005e005302,0x0800,0,0,192.0.2.1,198.51.100.7,6", "sflowtool -t"),
+        (b"[12345.678901] DROP IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 PROTO=TCP SPT=40000 DPT=23\n", "dmesg"),
         (b"SQLite format 3\0" + bytes(84), "export its table as CSV"),
         (b"ElfFile\0" + bytes(4088), "pfirewall.log"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "save it as CSV"),

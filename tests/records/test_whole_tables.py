@@ -1,5 +1,7 @@
 """Tables that are one JSON value, values that are formulas, and rare delimiters and encodings."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,34 @@ for encoding in ("utf-8-sig", "utf-16"):
     VARIANTS.add(f"put together, each with a mark, {encoding}", 2 * (HEADER + ROW).encode(encoding), [TCP, TCP])
 TURNED = {"timestamp": "2016-07-21T17:50:56Z", "ip_src": "192.0.2.1", "ip_dst": "198.51.100.7", "protocol": 6}
 VARIANTS.add("ip_src, not of pmacct", json.dumps(TURNED | {"port_src": 40000, "port_dst": 23}), [TCP])
+
+
+DENIED = "gw kernel: DROP IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 LEN=40 PROTO=TCP SPT=40000 DPT=23 SYN"
+CONNECT = {"eventid": "cowrie.session.connect", "timestamp": ROWS[0][0], "protocol": "ssh", "src_port": 40000}
+CONNECT |= {"src_ip": "192.0.2.1", "dst_ip": "198.51.100.7", "dst_port": 23}
+AWS = "2 123456789012 eni-1 192.0.2.1 198.51.100.7 40000 23 6 1 40 1469123456 1469123466 REJECT OK"
+
+
+def log_table(name: str, *rows: list[str], **more: Any) -> None:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
+    VARIANTS.add(f"log lines of {name}", text.getvalue(), [TCP], **{"format": "log-table", **more})
+
+
+log_table("Splunk", ["_time", "_raw"], ["2016-07-21T19:50:56+02:00", DENIED], ["1469123456", "sshd: x"], skipped=1)
+log_table("Splunk, a single column", ["_raw"], [json.dumps(CONNECT)])
+log_table("Splunk, over two lines", ["_time", "_raw"], ["1469123456", DENIED.replace(": ", ":\n")])
+log_table("Graylog", ["timestamp", "source", "message"], ["2016-07-21T17:50:56.000Z", "gw", DENIED])
+log_table("Grafana", ["Time", "Line"], ["2016-07-21 17:50:56", json.dumps(RECORDS[0])])
+log_table("CloudWatch", ["@timestamp", "@message"], ["2016-07-21 17:50:59", AWS])
+log_table(
+    "Splunk with a quote that is not closed",
+    ["_time", "_raw"],
+    ["1469123456", DENIED],
+    ["1469123456", "x" * (csv.field_size_limit() + 1)],
+    rejected=1,
+)
+VARIANTS.add("other lines in a table", "time,message\n2016-07-21,hello\n", None)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -55,7 +55,7 @@ def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
             yield name, value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-_OBSERVERS = ("Fatt", "NGINX")
+_OBSERVERS = ("Fatt", "NGINX", "P0f")
 
 
 def _of_another_log(record: Mapping[str, Any]) -> bool:

@@ -4,10 +4,10 @@ Values in the text are separated by blanks. A header line names the columns; wit
 default format. In Parquet, in tables that Athena writes and in JSON, names have underscores instead of hyphens.
 CloudWatch exports lines of the default format as messages in JSON.
 
-Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows with the status NODATA or SKIPDATA are not
-flows, and those with the direction `egress` are not sent to the telescope. Flow logs do not contain the ICMP type: both
-ports are 0, and the type is unknown. If a packet passes an intermediate layer, `pkt_srcaddr` and `pkt_dstaddr` hold its
-original addresses.
+Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows with the status NODATA or SKIPDATA are no
+flows, and those with the direction `egress` are not sent to the telescope. Flow logs do not contain the ICMP type:
+both ports are 0, and the type is unknown. If a packet passes an intermediate layer, `pkt_srcaddr` and `pkt_dstaddr`
+hold its original addresses.
 """
 
 import re
