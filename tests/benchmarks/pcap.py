@@ -62,7 +62,7 @@ def write_capture(path: Path, packets: int) -> None:
 def walk_headers(path: Path) -> int:
     """Run only the compiled walk; returns the number of packets found."""
     data, buffers = np.memmap(path, dtype=np.uint8, mode="r"), PacketBuffers()
-    at, found, status, layout = FILE_HEADER, 0, FULL, (False, 1, 16, 1)
+    at, found, status, layout = FILE_HEADER, 0, FULL, (0xA1B2C3D4, False, 1, 16, 1)
     while status == FULL:
         records, _, _, at, status = walk_packets(
             data.ctypes.data, len(data), at, layout, buffers.packets, buffers.refused, buffers.not_ip

@@ -93,6 +93,17 @@ def test_every_byte_order_and_resolution_gives_the_same_times(tmp_path: Path, or
     assert records.table.column("timestamp").to_pylist() == [SECOND * 1_000_000 + part for part in (250_000, 500_000)]
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_captures_that_were_joined_are_read_as_one(tmp_path: Path, order: str) -> None:
+    capture = crafted.pcap([SYN], order=order, nanoseconds=True)
+    records = read(tmp_path, capture * 3, per_packet=True)
+    assert (records.counts.kept, records.damage) == (3, [])
+    other = read(tmp_path, capture + crafted.pcap([SYN], order=order, nanoseconds=True, link_type=101))
+    assert other.counts.kept == 1
+    assert "another link type" in other.damage[0].reason
+    assert read(tmp_path, capture + capture[:22]).damage[0].offset == len(capture)
+
+
 def test_a_flow_record_is_its_first_packet_and_ends_by_silence(tmp_path: Path) -> None:
     packets = [
         ethernet(ipv4(tcp(seq=1), ip_id=1)),

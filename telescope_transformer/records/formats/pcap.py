@@ -49,7 +49,7 @@ def walk_packets(
     base: int,
     size: int,
     at: int,
-    layout: tuple[bool, int, int, int],
+    layout: tuple[int, bool, int, int, int],
     packets: np.ndarray,
     refused: np.ndarray,
     not_ip: np.ndarray,
@@ -58,7 +58,7 @@ def walk_packets(
 
     `layout` comes from `_read_header`. Returns the fields of `Walk`.
     """
-    big_endian, per_microsecond, header, link_type = layout
+    magic, big_endian, per_microsecond, header, link_type = layout
     records, skipped, odd = 0, 0, 0
     while True:
         if records + odd == len(packets):
@@ -66,6 +66,14 @@ def walk_packets(
         if at + header > size:
             return records, skipped, odd, at, NEEDS_BYTES
         captured = number32(base + at + 8, big_endian)
+        if captured == 0 and number32(base + at, big_endian) == magic:
+            # The header of a capture that was joined to this one with cat.
+            if at + _FILE_HEADER > size:
+                return records, skipped, odd, at, NEEDS_BYTES
+            if number32(base + at + 20, big_endian) & 0xFFFF != link_type:
+                return records, skipped, odd, at, CORRUPT
+            at += _FILE_HEADER
+            continue
         if captured > LONGEST_PACKET:
             return records, skipped, odd, at, CORRUPT
         start = at + header
@@ -86,8 +94,9 @@ def walk_packets(
         at = start + captured
 
 
-def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int]:
-    """Whether the file is big-endian, its fraction units per microsecond, bytes of a packet header, and link type.
+def _read_header(file: InputFile, data: np.ndarray) -> tuple[int, bool, int, int, int]:
+    """The magic number, whether the file is big-endian, its fraction units per microsecond, bytes of a packet header,
+    and link type.
 
     Raises InputError for an unknown magic number, NotFlowRecords for a link type that cannot be read, and
     DamagedInput if the header is cut off.
@@ -99,10 +108,11 @@ def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int
         raise DamagedInput(file.name, len(header), "cut off within the file header")
     big_endian, per_microsecond, packet_header = _MAGICS[struct.unpack_from("<I", header)[0]]
     # The upper bits of the field describe frame check sequences, not the link type.
-    link_type = struct.unpack_from(">I" if big_endian else "<I", header, 20)[0] & 0xFFFF
+    order = ">I" if big_endian else "<I"
+    magic, link_type = struct.unpack_from(order, header)[0], struct.unpack_from(order, header, 20)[0] & 0xFFFF
     if link_type not in LINK_TYPES:
         raise NotFlowRecords(file.name, unsupported([link_type]))
-    return big_endian, per_microsecond, packet_header, link_type
+    return magic, big_endian, per_microsecond, packet_header, link_type
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
@@ -115,7 +125,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         address, size = window.data.ctypes.data, len(window.data)
         return Walk(*walk_packets(address, size, at, layout, buffers.packets, buffers.refused, buffers.not_ip))
 
-    corrupt = f"a packet claims more than {LONGEST_PACKET} bytes"
+    corrupt = f"a packet claims more than {LONGEST_PACKET} bytes, or another capture with another link type begins"
     yield from read_capture(file, context, windows, (first, _FILE_HEADER), walk, "packet", corrupt)
 
 
