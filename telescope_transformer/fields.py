@@ -58,7 +58,7 @@ FIELDS = (
             "timereceived stampinserted startedat createdat datefirstseen eventtimestamp attacktime timestampus "
             "timestampms begin connectiontime connecttime occurredat detectedat observedat observationtime capturedat "
             "capturetime packettime utctimestamp isotime timeiso timestampiso tstamp logtimestamp loggedat recordedat "
-            "receivedat eventdate localtime date"
+            "receivedat eventdate localtime connectiontimestamp date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),

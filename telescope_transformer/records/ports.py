@@ -90,6 +90,37 @@ def without_icmp_ports(raw: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     return without_ports(raw, are_icmp(raw["protocol"]))
 
 
+_EXCHANGED = {"src_ip": "dst_ip", "src_port": "dst_port"} | {
+    name: f"dst_{name}" for name in ("packets", "bytes", "tcp_flags")
+}
+
+
+def with_ends_exchanged(raw: Mapping[str, pa.Array], rows: pa.Array) -> dict[str, pa.Array]:
+    """The columns with source and destination exchanged where `rows` is true.
+
+    `dst_packets`, `dst_bytes` and `dst_tcp_flags` hold what the destination sent. An ICMP type is left out there, for
+    it belongs to a packet that the source did not send.
+    """
+    rows, exchanged = rows.fill_null(False), dict(raw)
+    nothing = pa.nulls(len(rows), pa.binary())
+    for one, other in _EXCHANGED.items():
+        if one in raw:
+            exchanged[one] = pc.if_else(rows, raw.get(other, nothing), raw[one])
+            exchanged[other] = pc.if_else(rows, raw[one], raw.get(other, nothing))
+    return without_ports(exchanged, pc.and_(rows, are_icmp(raw["protocol"])))
+
+
+def from_sender(raw: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """The columns with source and destination exchanged where only the destination has sent packets.
+
+    Programs that find out who began a connection take the source of backscatter, such as SYN-ACK, for its destination.
+    """
+    if not {"packets", "dst_packets"} <= raw.keys():
+        return dict(raw)
+    answers = pc.match_substring_regex(raw["dst_packets"].cast(pa.string()), r"^\s*0*[1-9]")
+    return with_ends_exchanged(raw, pc.and_(pc.equal(raw["packets"], pa.scalar(b"0")), answers))
+
+
 def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:
     if field in raw:
         return parse_numbers(raw[field], _LARGEST_PORT)

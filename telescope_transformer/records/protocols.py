@@ -174,9 +174,9 @@ _WITH_NAME = re.compile(r"^\(?([\w.\-]+?)\s*(?:[(\[:/\-]|\)\s)\s*([\w.\-]+)\s*[)
 # Honeypots write a service as the protocol. These services run only over TCP (IANA's Service Name and Port Number
 # Registry).
 _SERVICES = """
-adb amqp cassandra elasticsearch ftp ftps git http http-proxy https imap imaps jdwp ldaps modbus mongodb mqtt ms-sql-s
-mssql mssqld mysql mysqld nntp oracle pop3 pop3s postgres postgresql pptp printer rdpd redis s7comm samba sftp smb smbd
-smtp smtps socks4 socks5 ssh submission telnet tls vnc websocket winrm x11
+adb amqp cassandra elasticsearch ftp ftps git http http-proxy https imap imaps jdwp ldaps microsoft-ds modbus mongodb
+mqtt ms-sql-s mssql mssqld mysql mysqld netbios-ssn nntp oracle pop3 pop3s postgres postgresql pptp printer rdpd redis
+s7comm samba sftp smb smbd smtp smtps socks4 socks5 ssh submission telnet tls vnc websocket winrm x11
 """
 _SERVICES_OF_TCP = frozenset(_SERVICES.split())
 # Letters that Azure's traffic analytics writes.

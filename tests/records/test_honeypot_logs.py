@@ -310,7 +310,8 @@ VARIANTS.add(
         }
     ),
     [],
-    rejected=1,
+    rejected=0,
+    skipped=1,
 )
 VARIANTS.add(
     "tpot ConPot",

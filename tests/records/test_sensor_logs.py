@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from variants import PING, PING6, SECOND, TCP, Variant, Variants, json_lines
 
+from telescope_transformer.records import read_records
+
 VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
 
@@ -131,6 +133,29 @@ ZJ = {
     "orig_pkts": 1,
     "orig_ip_bytes": 40,
 }
+# Zeek calls the receiver of a SYN-ACK, or of packets from a server's port, the originator, which has sent nothing.
+BACKSCATTER = ("198.51.100.7", "192.0.2.1", 6, 23, 40_000)
+ANSWER = CR.replace("S0 F F 0 S 1 40 0 0", "SHR F F 0 ^h 0 0 2 88")
+VARIANTS.add("zeek: backscatter", zeek_log(CF, ANSWER, ANSWER.replace(" 2 88", " 0 0")), [BACKSCATTER, TCP])
+VARIANTS.add(
+    "zeek as JSON: backscatter",
+    json_lines({**ZJ, "orig_pkts": 0, "resp_pkts": 2, "resp_ip_bytes": 88}, {**ZJ, "resp_pkts": 2}),
+    [BACKSCATTER, TCP],
+)
+ECS = {"@timestamp": ISO, "network": {"transport": "tcp"}, "event": {"module": "zeek", "dataset": "conn"}}
+ECS |= {"source": {"ip": "192.0.2.1", "port": 40000, "packets": 0}}
+VARIANTS.add(
+    "zeek in the Elastic Common Schema: backscatter",
+    json_lines(ECS | {"destination": {"ip": "198.51.100.7", "port": 23, "packets": 2, "bytes": 88}}),
+    [BACKSCATTER],
+)
+FLOW = {"src_ip": "192.0.2.1", "dest_ip": "198.51.100.7", "proto": "TCP", "src_port": 40000, "dest_port": 23}
+FLOW |= {"timestamp": ISO, "event_type": "flow", "tcp": {"tcp_flags_ts": "00", "tcp_flags_tc": "12"}}
+VARIANTS.add(
+    "suricata with midstream: backscatter",
+    json_lines(FLOW | {"flow": {"start": ISO, "pkts_toserver": 0, "pkts_toclient": 1}}),
+    [BACKSCATTER],
+)
 VARIANTS.add("zj", json_lines(ZJ), [TCP], format="zeek-json")
 VARIANTS.add("zj iso", json_lines({**ZJ, "ts": ISO}), [TCP])
 VARIANTS.add("zj ts ms", json_lines({**ZJ, "ts": 1469123456123}), [TCP])
@@ -417,3 +442,13 @@ VARIANTS.add(
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_logs_of_sensors_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)
+
+
+def test_of_backscatter_what_its_source_sent_is_read(tmp_path: Path) -> None:
+    (tmp_path / "conn.log").write_text(zeek_log(CF, ANSWER))
+    (row,) = read_records(tmp_path / "conn.log").table.to_pylist()
+    assert (row["packets"], row["bytes"]) == (2, 88)
+    flow = FLOW | {"flow": {"start": ISO, "pkts_toserver": 0, "pkts_toclient": 1, "bytes_toclient": 44}}
+    (tmp_path / "eve.json").write_text(json_lines(flow))
+    (row,) = read_records(tmp_path / "eve.json").table.to_pylist()
+    assert (row["packets"], row["bytes"], row["tcp_flags"]) == (1, 44, 0x12)

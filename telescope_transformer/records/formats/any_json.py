@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from telescope_transformer.records.columns import DEEPEST, NEEDED_FIELDS, is_clock_zone, meanings, says_place
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.ports import from_sender
 from telescope_transformer.records.raw_records import PLACE, ZONE
 
 _PRESENT = ("timestamp", "src_ip")
@@ -89,22 +90,29 @@ def _of_another_log(record: Mapping[str, Any]) -> bool:
     return found.get("agent.type") == "packetbeat" and kind not in ("", "flow")
 
 
+# What the destination sent, in the Elastic Common Schema.
+_ANSWERS = {"destination.packets": "dst_packets", "destination.bytes": "dst_bytes"}
+
+
 def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of an object, found by their common names; None if it has no time or source."""
     if _of_another_log(record):
         return None
     best: dict[str, _Found] = {}
+    answers: dict[str, Any] = {}
     is_of_place = False
     for path, value in _leaves(record):
         said = _said(path)
         is_of_place |= said.is_of_place
+        if path in _ANSWERS:
+            answers[_ANSWERS[path]] = value
         for field, dropped, rank in said.meanings:
             if value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
             elif field == "dst_ip":
                 # A destination of null counts as a missing value, but a file may have no destination at all.
                 _keep_better(best, field, _Found(dropped, rank, ""))
-    fields = dict.fromkeys(NEEDED_FIELDS) | {field: found.value for field, found in best.items()}
+    fields = dict.fromkeys(NEEDED_FIELDS) | {field: found.value for field, found in best.items()} | answers
     if is_of_place:
         fields[PLACE] = True
     if any(fields[field] in (None, "") for field in _PRESENT):
@@ -161,4 +169,4 @@ def json_dialect(mapping: Mapping[str, str] | None) -> Dialect:
         mapped = {field: found.get(column) for field, column in mapping.items()}
         return {**(by_alias(record) or {}), **({ZONE: None} if "timezone" in mapping else {}), **mapped}
 
-    return Dialect("json", lambda record: True, fields)
+    return Dialect("json", lambda record: True, fields, complete=from_sender)

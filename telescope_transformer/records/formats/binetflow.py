@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
-from telescope_transformer.records.ports import are_icmp, without_ports
+from telescope_transformer.records.ports import are_icmp, with_ends_exchanged, without_ports
 from telescope_transformer.records.text_columns import VALID, parse_integers, text_view
 
 _NOT_IP = pa.array([b"arp", b"rarp", b"llc", b"stp", b"lldp", b"loop", b"ether", b"man", b"cdp", b"aoe"], pa.binary())
@@ -29,23 +29,12 @@ def _over_ip(raw: Raw) -> np.ndarray:
     return np.asarray(pc.invert(pc.is_in(_protocol(raw), value_set=_NOT_IP)))
 
 
-_EXCHANGED = {"src_ip": "dst_ip", "src_port": "dst_port", "packets": "dst_packets", "bytes": "dst_bytes"}
-
-
 def _from_sender(raw: Raw) -> Raw:
     """Exchange source and destination where only the destination has sent packets."""
-    if "direction" not in raw:
+    if "direction" not in raw or "packets" not in raw:
         return raw
-    nothing = pa.nulls(len(raw["direction"]), pa.binary())
     back = pc.match_substring_regex(raw["direction"].cast(pa.string()), r"^\s*<[^>]*$")
-    answered = pc.and_(back, pc.equal(raw.get("packets", nothing), pa.scalar(b"0"))).fill_null(False)
-    exchanged = dict(raw)
-    for one, other in _EXCHANGED.items():
-        if one in raw:
-            exchanged[one] = pc.if_else(answered, raw.get(other, nothing), raw[one])
-            exchanged[other] = pc.if_else(answered, raw[one], raw.get(other, nothing))
-    # The ICMP type belongs to a packet that the source did not send.
-    return without_ports(exchanged, pc.and_(answered, are_icmp(raw["protocol"])))
+    return with_ends_exchanged(raw, pc.and_(back, pc.equal(raw["packets"], pa.scalar(b"0"))))
 
 
 def _completed(raw: Raw) -> Raw:

@@ -11,10 +11,11 @@ from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.records.columns import resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import BLANKS, Header, find_header
+from telescope_transformer.records.delimited import Header, find_header
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_items import MESSAGES, Item, unwrapped
 from telescope_transformer.records.json_records import Dialect, dialect_of, read_json
+from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.text_blocks import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.validation import Chunk
 

@@ -1,7 +1,7 @@
 """Suricata eve.json: the client's direction of its `flow` events. All other events are skipped and counted.
 
 The time is that of the flow's first packet, `flow.start`, not the time at which the event was written. `tcp_flags`
-combines the flags of all packets of the client. If a file has no flow events, its `netflow` events are read, one for
+combines the flags of all packets of the client. If only the server has sent packets, it is the source. If a file has no flow events, its `netflow` events are read, one for
 each direction of a flow. The logs of AWS Network Firewall wrap the same events in `event`.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.ports import from_sender
 
 _NO_FLOWS = "alerts and other events, but no flow events: turn on `flow` under `eve-log` in suricata.yaml"
 
@@ -57,6 +58,9 @@ def flow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         "timestamp": flow.get("start"),
         "packets": flow.get("pkts_toserver"),
         "bytes": flow.get("bytes_toserver"),
+        "dst_packets": flow.get("pkts_toclient"),
+        "dst_bytes": flow.get("bytes_toclient"),
+        "dst_tcp_flags": _hexadecimal(tcp.get("tcp_flags_tc")),
         "tcp_flags": _hexadecimal(tcp.get("tcp_flags_ts", tcp.get("tcp_flags"))),
     }
 
@@ -76,4 +80,4 @@ def netflow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-DIALECT = Dialect("suricata", matches, flow_fields, fallback=netflow_fields, absent=_NO_FLOWS)
+DIALECT = Dialect("suricata", matches, flow_fields, fallback=netflow_fields, absent=_NO_FLOWS, complete=from_sender)

@@ -1,6 +1,7 @@
 """Zeek conn.log: tab-separated text with its own header and fields in any order, JSON lines or CSV; labelled or not.
 
-A record counts what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. For ICMP, Zeek writes the type
+A record counts what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. If it sent nothing, but the
+responder did, the responder is the source. For ICMP, Zeek writes the type
 as the first port. The second port is the code or, for requests and replies, the type of the counterpart
 (ICMP4_counterpart and ICMP6_counterpart in src/analyzer/protocol/icmp/ICMP.cc); the code of these is 0. Row numbers of
 the text form count all lines that are not blank.
@@ -25,6 +26,7 @@ from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, table_format
 from telescope_transformer.records.parsing import parse_numbers
+from telescope_transformer.records.ports import from_sender
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.text_blocks import TextBlocks
 from telescope_transformer.records.validation import Chunk, Validator
@@ -38,6 +40,8 @@ _COLUMNS = {
     "protocol": "proto",
     "packets": "orig_pkts",
     "bytes": "orig_ip_bytes",
+    "dst_packets": "resp_pkts",
+    "dst_bytes": "resp_ip_bytes",
     "label": "label",
 }
 # Since Zeek 7.1: the number of the protocol, also if `proto` is unknown_transport.
@@ -147,7 +151,11 @@ def _joined_label(column: pa.Array) -> pa.Array:
 
 
 def _completed(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Adds the ICMP code, which is 0 if the second port is the counterpart's type; prefers the protocol's number."""
+    """Adds the ICMP code, which is 0 if the second port is the counterpart's type; prefers the protocol's number.
+
+    Zeek calls the receiver of backscatter its originator, also of any packets from a port that it knows as a server's.
+    """
+    raw = from_sender(raw)
     paired = np.isin(np.asarray(parse_numbers(raw["src_port"], 255).values), _PAIRED_ICMP_TYPES)
     codes = parse_numbers(raw["dst_port"], 65_535).values
     completed = raw | {"icmp_code": pa.array(np.where(paired, 0, codes).astype(str)).cast(pa.binary())}
