@@ -82,16 +82,18 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
         "timezonename",
     ),
 }
-# Columns of databases of places, of Argus (also in the Bot-IoT data set) and of PAN-OS.
+# Columns of databases of places, of Argus (also in the Bot-IoT data set), of PAN-OS and of FortiGate.
 _OF_PLACES = frozenset(("lat", "latitude", "lon", "lng", "longitude", "city", "cityname", "regionname", "geo"))
 _OF_ARGUS = frozenset(("pkseqid", "ltime", "lasttime"))
-_OF_PAN_OS = frozenset(("natsourceport", "repeatcount"))
-# Names that mean something else in a table with such columns: a zone where the source is, the number of a record, and
-# flags of a session.
+_OF_PAN_OS = frozenset(("natsourceport", "natsrcport", "repeatcount", "repeatcnt"))
+_OF_FORTIGATE = frozenset(("trandisp", "transip", "tranip"))
+# Names that mean something else beside such names: a zone where the source is, the number of a record, the flags of a
+# session, and a translated port.
 _MEANS_OTHERWISE = {
     **dict.fromkeys(set(ALIASES["timezone"]) - set(_CLOCK_ZONES), _OF_PLACES),
     "seq": _OF_ARGUS,
     "flags": _OF_PAN_OS,
+    "transport": _OF_FORTIGATE,
 }
 
 DEEPEST = 6
@@ -179,6 +181,13 @@ def _by_path(field: str, names: Sequence[str]) -> str | None:
         if meant == field and dropped
     )
     return found[0][2] if found and (len(found) == 1 or found[0][:2] < found[1][:2]) else None
+
+
+@lru_cache(maxsize=1 << 14)
+def doubtful_beside(path: str) -> frozenset[str]:
+    """The names, as the last part of a path, beside which a path with a vague last part means something else."""
+    name = plain_name(path.rpartition(".")[2])
+    return frozenset() if name in ALIASES["timezone"] else _MEANS_OTHERWISE.get(name, frozenset())
 
 
 def _plain_parts(path: str) -> set[str]:

@@ -311,5 +311,17 @@ def test_names_that_mean_something_else_beside_others_are_not_read(tmp_path: Pat
     """Argus numbers its records in `seq` (Bot-IoT), and PAN-OS writes the flags of a session."""
     for names, expected in ((field, 1), (f"{field},{others}", 0)):
         (tmp_path / "a").write_text(f"{HEADER.strip()},{names}\n{ROW.strip()},7{',1' * names.count(',')}\n")
-        table = read_records(tmp_path / "a").table
-        assert len({"tcp_seq", "tcp_flags"} & set(table.column_names)) == expected
+        values = f"{ROW.strip()},7{',1' * names.count(',')}".split(",")
+        record = dict(zip(f"{HEADER.strip()},{names}".split(","), values, strict=True))
+        (tmp_path / "b").write_text(json_lines(record))
+        for file in (tmp_path / "a", tmp_path / "b"):
+            table = read_records(file).table
+            assert len({"tcp_seq", "tcp_flags"} & set(table.column_names)) == expected
+
+
+def test_the_translated_port_of_fortigate_is_no_protocol(tmp_path: Path) -> None:
+    record = {"eventtime": SECOND, "srcip": "192.0.2.1", "srcport": 40000, "dstip": "198.51.100.7", "dstport": 23}
+    record |= {"transip": "203.0.113.1", "transport": 40772, "proto": 6}
+    (tmp_path / "a").write_text(json_lines(record, {"data": record}))
+    (tmp_path / "b").write_text(",".join(record) + "\n" + ",".join(map(str, record.values())) + "\n")
+    assert read_records([tmp_path / "a", tmp_path / "b"]).table["protocol"].to_pylist() == [6, 6, 6]

@@ -4,7 +4,15 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from telescope_transformer.records.columns import DEEPEST, NEEDED_FIELDS, is_clock_zone, meanings, says_place
+from telescope_transformer.records.columns import (
+    DEEPEST,
+    NEEDED_FIELDS,
+    doubtful_beside,
+    is_clock_zone,
+    meanings,
+    plain_name,
+    says_place,
+)
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.ports import from_sender
@@ -29,9 +37,12 @@ class _Found(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """What the path of a value says: the fields that it may mean (see `meanings`), and whether it is about a place."""
+    """What the path of a value says: its last name, the fields that it may mean (see `meanings`), the names beside
+    which it means something else, and whether it is about a place."""
 
+    name: str
     meanings: list[tuple[str, int, int]]
+    doubtful_beside: frozenset[str]
     is_of_place: bool
 
 
@@ -41,7 +52,7 @@ def _said(path: str) -> _Said:
         (ZONE if field == "timezone" and not is_clock_zone(path) else field, dropped, rank)
         for field, dropped, rank in meanings(path)
     ]
-    return _Said(found, says_place(path))
+    return _Said(plain_name(path.rpartition(".")[2]), found, doubtful_beside(path), says_place(path))
 
 
 def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -99,10 +110,13 @@ def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if _of_another_log(record):
         return None
     best: dict[str, _Found] = {}
+    leaves = list(_leaves(record))
     answers: dict[str, Any] = {}
     is_of_place = False
-    for path, value in _leaves(record):
+    for path, value in leaves:
         said = _said(path)
+        if said.doubtful_beside and not said.doubtful_beside.isdisjoint(_said(other).name for other, _ in leaves):
+            continue
         is_of_place |= said.is_of_place
         if path in _ANSWERS:
             answers[_ANSWERS[path]] = value

@@ -1,8 +1,9 @@
 """Suricata eve.json: the client's direction of its `flow` events. All other events are skipped and counted.
 
 The time is that of the flow's first packet, `flow.start`, not the time at which the event was written. `tcp_flags`
-combines the flags of all packets of the client. If only the server has sent packets, it is the source. If a file has no flow events, its `netflow` events are read, one for
-each direction of a flow. The logs of AWS Network Firewall wrap the same events in `event`.
+combines the flags of all packets of the client. If only the server has sent packets, it is the source. If a file has
+no flow events, its `netflow` events are read, one for each direction of a flow. The logs of AWS Network Firewall wrap
+the same events in `event`.
 """
 
 from collections.abc import Mapping
