@@ -102,6 +102,8 @@ def with_ends_exchanged(raw: Mapping[str, pa.Array], rows: pa.Array) -> dict[str
     it belongs to a packet that the source did not send.
     """
     rows, exchanged = rows.fill_null(False), dict(raw)
+    if not pc.any(rows).as_py():
+        return exchanged
     nothing = pa.nulls(len(rows), pa.binary())
     for one, other in _EXCHANGED.items():
         if one in raw:

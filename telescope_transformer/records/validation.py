@@ -40,7 +40,7 @@ from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.records.text_columns import INVALID, MISSING, VALID
 from telescope_transformer.records.time_kernels import NumberForm
 from telescope_transformer.records.times import FORM_MEANING, TimeReader, text_of
-from telescope_transformer.records.zones import read_with_zones
+from telescope_transformer.records.zones import read_with_zones, zone_in_title
 
 _REASONS = {
     "timestamp": "not a time",
@@ -206,11 +206,15 @@ class Validator:
 
     def _read_times(self, raw: Mapping[str, pa.Array]) -> tuple[Parsed, pa.Array]:
         """The timestamps, completed by the date and the zone of their row if these have columns, and as text."""
-        times = _with_dates(raw)
-        if "timezone" in raw:
-            numbers, status, times, used = read_with_zones(times, raw["timezone"], self._times)
+        times, zone = _with_dates(raw), zone_in_title(self._columns.get("timestamp", ""))
+        if "timezone" in (self._context.columns or {}):
+            # The user says which column holds the zone, or that none does.
+            zone = None
+        if "timezone" in raw or zone:
+            zones = raw.get("timezone", pa.repeat(pa.scalar(zone, pa.string()), len(times)))
+            numbers, status, times, used = read_with_zones(times, zones, self._times)
             if used:
-                column = escaped(self._columns.get("timezone", "timezone"))
+                column = escaped(self._columns.get("timezone" if "timezone" in raw else "timestamp", "timezone"))
                 self._context.note(
                     f"times without a zone are read in the zone that the column {column!r} gives", self._file
                 )
@@ -311,13 +315,18 @@ class Validator:
             )
 
 
+_CLOCK_DIGITS = len("175056")
+
+
 def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
     """The timestamps; a value that is only a time of day gets the date from the date column."""
     times = raw["timestamp"]
     if "date" not in raw or not is_text_type(times.type):
         return times
     texts, codes = distinct_texts(times)
-    clocks = [clock_text(text) for text in texts]
+    # A spreadsheet has taken the leading zeros of clocks without separators.
+    is_compact = any(len(text) == _CLOCK_DIGITS and text.isdigit() for text in texts)
+    clocks = [clock_text(text.zfill(_CLOCK_DIGITS) if is_compact and text.isdigit() else text) for text in texts]
     if not any(clocks):
         return times
     days = raw["date"]

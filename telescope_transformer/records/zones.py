@@ -1,4 +1,4 @@
-"""Reads the zone of local times from a column of its own, such as `tz` or `utc_offset`.
+"""Reads the zone of local times from a column of its own, such as `tz` or `utc_offset`, or from their column's name.
 
 The zone of a column counts for times of its row that have no zone themselves. It may be an offset, an abbreviation
 that stands for one zone, or a name of the tz database. Times in other zones are rejected, together with what makes
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.dates import ZONES
+from telescope_transformer.records.dates import UNCLEAR_ZONES, ZONES
 from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.parsing import distinct_texts, is_text_type
 from telescope_transformer.records.text_columns import INVALID, VALID
@@ -114,6 +114,18 @@ def _offsets(name: str, local: np.ndarray) -> np.ndarray:
         return np.full(len(local), _offset(name))
     quarters, where = np.unique(local // (_QUARTER * _MINUTE), return_inverse=True)
     return np.array([_offset_at(int(quarter), zone) for quarter in quarters])[where]
+
+
+_IN_BRACKETS = re.compile(r"[(\[]\s*([^()\[\]]+?)\s*[)\]]\s*$")
+
+
+def zone_in_title(title: str) -> str | None:
+    """The zone in brackets behind a column's name, as in `Time (UTC+2)`; None if there is none, or if it is UTC."""
+    found = _IN_BRACKETS.search(title)
+    zone = found[1] if found else ""
+    is_offset = re.match(r"(?:UTC|GMT)?[+-]", zone.upper()) or zone.upper() in ZONES
+    is_zone = zone.upper() in UNCLEAR_ZONES or _zone(zone) or (is_offset and abs(_offset(zone)) > 0)
+    return zone if is_zone else None
 
 
 def _offset(name: str) -> float:

@@ -148,6 +148,11 @@ def test_the_note_on_other_files_is_short(tmp_path: Path) -> None:
 def test_a_clock_that_has_lost_its_zero_is_read(tmp_path: Path) -> None:
     text = "date,time,src_ip,dst_ip,protocol,src_port,dst_port\n20160721,95056,192.0.2.1,198.51.100.7,6,40000,23\n"
     assert read_records(written(tmp_path / "a.csv", text)).table["timestamp"].to_pylist() == [1469094656_000000]
+    rest = text.partition("95056")[2].rstrip()
+    text += f"20160721,175056{rest}\n20160721,5056{rest}\n20160721,0{rest}\n"
+    times = read_records(written(tmp_path / "b.csv", text)).table["timestamp"].to_pylist()
+    after = [time // 1_000_000 - 1469059200 for time in times]
+    assert after == [9 * 3600 + 3056, 17 * 3600 + 3056, 3056, 0]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,34 @@ def test_a_local_time_is_in_the_zone_of_its_row(tmp_path: Path, variant: Variant
     variant.check(tmp_path)
 
 
+TITLED = "{},src,dst,proto,sport,dport\n{}," + ENDS.strip() + "\n"
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("Time (UTC+2)", LOCAL),
+        ("time [CEST]", LOCAL),
+        ("Time (Europe/Berlin)", LOCAL),
+        ("Time (+02:00)", "2016-07-21T17:50:56Z"),
+        ("Time (UTC+2)", "1469123456"),
+        ("time [UTC]", "2016-07-21 17:50:56"),
+        ("time (ms)", "1469123456000"),
+        ("Time (2)", "2016-07-21 17:50:56"),
+    ],
+)
+def test_the_zone_may_be_in_the_name_of_the_column(tmp_path: Path, title: str, text: str) -> None:
+    (tmp_path / "log").write_text(TITLED.format(title, text))
+    assert read_records(tmp_path / "log").table["timestamp"][0].as_py() // 1_000_000 == 1_469_123_456
+
+
+def test_an_unclear_zone_in_the_name_of_the_column_costs_its_rows_unless_the_user_says_so(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(TITLED.format("Time (CST)", LOCAL))
+    assert read_records(tmp_path / "log").rejects["value"].to_pylist() == [f"{LOCAL} CST"]
+    mapped = {"timestamp": "Time (CST)", "timezone": ""}
+    assert read_records(tmp_path / "log", columns=mapped).counts.kept == 1
+
+
 def test_the_column_of_the_zone_can_be_mapped_or_left_out(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(table("where", (LOCAL, "+02:00")))
     (tmp_path / "other").write_text(table("tz", (LOCAL, "+02:00")))
