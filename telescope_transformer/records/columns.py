@@ -29,9 +29,9 @@ NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 """The fields that each input must have; source ports and destinations may be absent."""
 
 # Names of the two ends of a connection, and of the facts about an end. Columns combine both: `client_port`, `ip_dst`.
-_SOURCES = ("src", "source", "attacker", "client", "remote", "peer", "initiator", "orig", "scanner", "foreign")
+_SOURCES = ("src", "source", "attacker", "client", "cli", "remote", "peer", "initiator", "orig", "scanner", "foreign")
 _DESTINATIONS = (
-    *("dst", "dest", "destination", "victim", "target", "server", "local", "responder", "resp"),
+    *("dst", "dest", "destination", "victim", "target", "server", "srv", "local", "responder", "resp"),
     *("honeypot", "darknet", "telescope"),
 )
 _KINDS = {
@@ -42,7 +42,7 @@ _KINDS = {
     "port": ("port", "portnumber", "portno"),
 }
 # These may be the ends of something else, such as a request that a proxy forwards. Then `host` names a service.
-_VAGUE_ENDS = ("client", "remote", "peer", "victim", "server", "local")
+_VAGUE_ENDS = ("client", "cli", "remote", "peer", "victim", "server", "srv", "local")
 _NAMES_OF_ENDS = {
     f"{end}_{kind}": [
         name

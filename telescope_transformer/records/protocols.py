@@ -208,6 +208,9 @@ def protocol_number(text: str) -> int | None:
         return protocol_number(numbered[1])
     if both:
         names = [part for part in both.groups() if _plain(part) in _NUMBERS]
+        if both[1].lower() == "ip" and both[2].isdecimal():
+            # `ip/47` gives the number of the protocol above IP.
+            return protocol_number(both[2])
         if "/" in text and len(names) == 1:
             # `tcp/telnet`, `tcp/23` and `23/tcp` have a service or a port besides the protocol.
             return _NUMBERS[_plain(names[0])]

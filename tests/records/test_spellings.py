@@ -159,7 +159,8 @@ PROTOCOLS = {
     50: ["ESP", "ipsec-esp"],
     51: ["AH", "IPSEC-AH"],
     0: ["HOPOPT", "hopopts", "0"],
-    4: ["IPIP", "IP-ENCAP", "IPv4"],
+    4: ["IPIP", "IP-ENCAP", "IPv4", "ip/4"],
+    47: ["GRE", "ip/47"],
     89: ["OSPF", "OSPFIGP"],
     **{39: ["TP++"], 34: ["3PC"], 107: ["A/N"], 136: ["udp-lite"], 134: ["RSVP-E2E-IGNORE"], 145: ["NSH"]},
 }

@@ -297,6 +297,9 @@ VARIANTS.add(
     "decimal commas", (HEADER + "1469123456;192.0.2.1;198.51.100.7;6,0;40000,0;23,00\n").replace(",", ";", 5), [TCP]
 )
 VARIANTS.add("two times", "@timestamp," + HEADER + "1469124000," + ROW, [TCP])
+for _ends in ("scanner_ip,darknet_ip", "foreign_address,local_address", "cli_ip,srv_ip", "src,telescope_ip"):
+    VARIANTS.add(f"names {_ends}", HEADER.replace("src_ip,dst_ip", _ends) + ROW, [TCP])
+VARIANTS.add("network protocol", HEADER.replace("protocol", "NetworkProtocol") + ROW, [TCP])
 VARIANTS.add("proto-6", HEADER + ROW.replace(",6,", ",proto-6,"), [TCP])
 VARIANTS.add("n.a.", HEADER + ROW + ROW.replace("198.51.100.7", "n.a."), [TCP], rejected=1)
 
