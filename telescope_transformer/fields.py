@@ -92,8 +92,8 @@ FIELDS = (
         aliases=(
             # If a record also names the service (Stormshield's `ipproto=tcp proto=https`, `network.protocol` of ECS),
             # the transport protocol is used.
-            "ipproto ipprotocol transport networktransport networkiananumber connectiontransport transporttype "
-            "l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
+            "ipproto ipprotocol protoid transport networktransport networkiananumber connectiontransport "
+            "transporttype l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
             "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
             "connectioninfoprotocolname protocolname protocolid protonumber protoname transportprotocol "
             "transportproto layer4protocol networkprotocol"

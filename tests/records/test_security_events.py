@@ -39,6 +39,16 @@ add(
 add("CEF of SonicWall names the service", ISO + " fw CEF:0|SonicWall|NSa|7.0|98|Opened|4|" + ENDS + "tcp/telnet")
 LEEF = "LEEF:1.0|WatchGuard|XTM|12.8|30000148|" + (ENDS + "tcp").replace("spt", "srcPort").replace("dpt", "dstPort")
 add("LEEF with escaped tabs", f"{ISO} gw " + LEEF.replace(" ", "#011"))
+for delimiter, written in (("^", "^"), ("^", "x5E"), ("~", "0x7e")):
+    pairs = LEEF.partition("30000148|")[2].replace(" ", delimiter)
+    add(
+        f"LEEF 2.0 with {written}",
+        f"{ISO} gw LEEF:2.0|V|P|1|4000|{written}|devTime=Jul 21 2016 17:50:56{delimiter}{pairs}",
+    )
+add(
+    "Zyxel gives the number of a protocol without a name",
+    ISO + ' zy src="192.0.2.1:40000" dst="198.51.100.7:23" note="ACCESS BLOCK" protoID=6 proto="others"',
+)
 FORTI = 'date=2016-07-21,time=17:50:56,logid="0000000013",type="traffic",srcip=192.0.2.1,srcport=40000,dstip=198.51.100.7,dstport=23,proto=6,action="deny"'
 add("FortiGate with commas", FORTI)
 add(

@@ -84,6 +84,9 @@ add(
     second=None,
     told="without a year",
 )
+SYSLOG = "2016-07-21T17:50:56.1Z gw {}: {}[1:2:3] x [Priority: 2]: {{TCP}} 192.0.2.1:40000 -> 198.51.100.7:23\n"
+for program, dropped in (("snort[7]", ""), ("suricata", "[Drop] ")):
+    add(f"alerts of {program} in syslog", SYSLOG.format(program, dropped) * 2, [TCP], format="ids-alerts", skipped=1)
 add(
     "alert_full is refused",
     "[**] [1:384:5] ICMP PING [**]\n[Priority: 3]\n07/21-17:50:56.1 192.0.2.1 -> 198.51.100.7\n",

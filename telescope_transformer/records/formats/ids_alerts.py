@@ -1,4 +1,4 @@
-"""Alerts as lines of text: Suricata's fast.log and the alert_fast of Snort 2 and 3.
+"""Alerts as lines of text: Suricata's fast.log, the alert_fast of Snort 2 and 3, and what both send to syslog.
 
 Several rules may match one packet. Of consecutive alerts with the same time, protocol, addresses and ports, only the
 first becomes a record. Suricata writes the year, and the ICMP type and code as ports. Snort does not write the ICMP
@@ -19,7 +19,8 @@ _ALERTS = "alerts cover only traffic that matches a rule; flow events of Suricat
 _NO_ZONE = "times of alerts have no zone and are taken as UTC"
 
 _LINE = re.compile(
-    r"^(?P<month>\d\d)/(?P<day>\d\d)(?:/(?P<year>\d{4}|\d\d))?-(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)\s.*"
+    r"^(?:(?P<month>\d\d)/(?P<day>\d\d)(?:/(?P<year>\d{4}|\d\d))?-(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)\s"
+    r"|.*\b(?:snort|suricata)(?:\[\d+\])?: (?:\[Drop\] )?\[\d+:\d+:\d+\] ).*"
     r"\{(?P<protocol>[^{}]+)\} (?P<src>\S+) -> (?P<dst>\S+)\s*$"
 )
 _END = re.compile(r"^(?P<address>[0-9.]+|[0-9a-fA-F:.]+)(?::(?P<port>\d{1,5}))?$")
@@ -40,10 +41,14 @@ class _Lines:
         found = _LINE.match(line)
         if found is None:
             return None
-        month, day, digits = int(found["month"]), int(found["day"]), found["year"] or ""
-        year = int(digits) + (2000 if len(digits) == 2 else 0) if digits else self._clock.year(month, day)
-        number = _NUMBER.match(found["protocol"])
-        fields: Fields = {"timestamp": f"{year}-{month:02d}-{day:02d}T{found['clock']}"}
+        digits, number = found["year"] or "", _NUMBER.match(found["protocol"])
+        if found["month"]:
+            month, day = int(found["month"]), int(found["day"])
+            year = int(digits) + (2000 if len(digits) == 2 else 0) if digits else self._clock.year(month, day)
+            time: str | None = f"{year}-{month:02d}-{day:02d}T{found['clock']}"
+        else:
+            time = self._clock.read(line)
+        fields: Fields = {"timestamp": time}
         if digits:
             fields[NOTE] = _NO_ZONE
         fields["protocol"] = number[1] if number else found["protocol"]
