@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.nulls import is_no_time, is_null
 
 NOTE, CONNECTION, EVENT = "_note", "_connection", "_event"
 """Keys beside the fields of a record: a note for the user about such records, what identifies a connection, and
@@ -20,7 +20,9 @@ def first_values(record: Mapping[str, Any], names: Mapping[str, Sequence[str]]) 
     found = {}
     for field, several in names.items():
         values = [value for name in several if (value := record.get(name)) is not None]
-        known = (value for value in values if not is_null(str(value)))
+        known = (
+            value for value in values if not is_null(str(value)) and not (field == "timestamp" and is_no_time(value))
+        )
         # A single text that means a missing value stays, so that a reject shows it.
         found[field] = values[0] if len(values) == 1 else next(known, None)
     return found

@@ -51,6 +51,20 @@ add(
     json_lines({**CANARY, "dst_port": 23, "logtype": 6001}, {**CANARY, "dst_port": 53, "logtype": 11001}),
     [TCP, UDP],
 )
+FLOW = {"src_addr": "192.0.2.1", "dst_addr": "198.51.100.7", "proto": "TCP", "src_port": 40000, "dst_port": 23}
+GOFLOW = {**FLOW, "sampler_address": "192.0.2.8", "icmp_name": "", "time_flow_start_ns": 0}
+add("GoFlow2: a start of zero is not known", json_lines(GOFLOW | {"time_received_ns": 1469123456123456789}), [TCP])
+PMACCT = {"ip_src": "192.0.2.1", "ip_dst": "198.51.100.7", "port_src": 40000, "port_dst": 23, "ip_proto": "tcp"}
+PMACCT |= {"stamp_inserted": "2016-07-21 17:50:56"}
+add(
+    "pmacct: a start of zero is not known",
+    json_lines(
+        *(PMACCT | {"timestamp_start": zero} for zero in ("0000-00-00 00:00:00", "1970-01-01 00:00:00.0", "0"))
+    ),
+    [TCP] * 3,
+)
+UNIONS = {name: {"int" if isinstance(value, int) else "string": value} for name, value in FLOW.items()}
+add("JSON of Avro, values with their types", json_lines(UNIONS | {"timestamp": {"long": 1469123456123}}), [TCP])
 LOCAL_CANARY = {name: value for name, value in CANARY.items() if name != "utc_time"} | {"local_time": ISO}
 add("OpenCanary up to version 0.4", json_lines({**LOCAL_CANARY, "dst_port": 23, "logtype": 6001}), [TCP])
 add(

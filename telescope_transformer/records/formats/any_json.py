@@ -14,7 +14,7 @@ from telescope_transformer.records.columns import (
     says_place,
 )
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.nulls import is_no_time, is_null
 from telescope_transformer.records.ports import from_sender
 from telescope_transformer.records.raw_records import PLACE, ZONE
 
@@ -55,11 +55,15 @@ def _said(path: str) -> _Said:
     return _Said(plain_name(path.rpartition(".")[2]), found, doubtful_beside(path), says_place(path))
 
 
+_TYPES = frozenset(("string", "int", "long", "float", "double"))
+
+
 def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """The values of nested objects, each with its path in dotted form."""
     for key, value in record.items():
-        # MongoDB writes `"timestamp": {"$date": ...}`.
-        name = prefix.rstrip(".") if key.startswith("$") and prefix else f"{prefix}{key}"
+        # MongoDB writes `"timestamp": {"$date": ...}`, and Avro `{"long": ...}`.
+        is_type = prefix and (key.startswith("$") or (len(record) == 1 and key in _TYPES))
+        name = prefix.rstrip(".") if is_type else f"{prefix}{key}"
         if isinstance(value, dict) and depth < DEEPEST:
             yield from _leaves(value, f"{name}.", depth + 1)
         else:
@@ -122,7 +126,9 @@ def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
             answers[_ANSWERS[path]] = value
         for field, dropped, rank in said.meanings:
             if value is not None:
-                _keep_better(best, field, _Found(dropped, rank, value))
+                # A time of zero is not known; any other place is better.
+                deep = dropped + 2 * DEEPEST if field == "timestamp" and is_no_time(value) else dropped
+                _keep_better(best, field, _Found(deep, rank, value))
             elif field == "dst_ip":
                 # A destination of null counts as a missing value, but a file may have no destination at all.
                 _keep_better(best, field, _Found(dropped, rank, ""))
