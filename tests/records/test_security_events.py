@@ -37,6 +37,24 @@ add(
     skipped=2,
 )
 add("CEF of SonicWall names the service", ISO + " fw CEF:0|SonicWall|NSa|7.0|98|Opened|4|" + ENDS + "tcp/telnet")
+PACKET = "IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 LEN=40 TTL=50 ID={} PROTO=TCP SPT=40000 DPT=23 SYN"
+add(
+    "UFW logs a packet twice",
+    *(f"{ISO} gw kernel: [UFW {kind}] {PACKET.format(number)}" for number in (1, 2) for kind in ("AUDIT", "BLOCK")),
+    f"{ISO} gw kernel: [UFW AUDIT] {PACKET.format(3)}",
+    f"{ISO} gw kernel: [UFW BLOCK] {PACKET.format(4)}",
+    f"{ISO} gw kernel: [UFW BLOCK] {PACKET.format(4)}",
+    expected=[TCP] * 5,
+    skipped=2,
+)
+add(
+    "iptables traces a packet",
+    *(
+        f"{ISO} gw kernel: TRACE: {rule} {PACKET.format(1)}"
+        for rule in ("raw:PREROUTING:policy:2", "filter:INPUT:rule:1")
+    ),
+    skipped=1,
+)
 LEEF = "LEEF:1.0|WatchGuard|XTM|12.8|30000148|" + (ENDS + "tcp").replace("spt", "srcPort").replace("dpt", "dstPort")
 add("LEEF with escaped tabs", f"{ISO} gw " + LEEF.replace(" ", "#011"))
 for delimiter, written in (("^", "^"), ("^", "x5E"), ("~", "0x7e")):

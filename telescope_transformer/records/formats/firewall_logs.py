@@ -29,6 +29,7 @@ from telescope_transformer.records.json_items import message_of
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_clock import LogClock, begins_with_time
 from telescope_transformer.records.log_lines import Fields, LineParser, line_format
+from telescope_transformer.records.raw_records import CONNECTION, EVENT
 
 # TCP flags, which the kernel prints as separate words (net/netfilter/nf_log_syslog.c).
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
@@ -36,6 +37,10 @@ _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
 
 # Proxmox writes two numbers and the name of a chain before the time.
 _PROXMOX_TIME = re.compile(r"^\d+ \d+ \S+ (\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}) ")
+
+
+# UFW logs a packet as AUDIT and again as BLOCK or ALLOW (from the level `medium` on); TRACE logs it at every rule.
+_REPEATED = re.compile(r"\[UFW ([A-Z]+)|\bTRACE: (\S+)")
 
 
 def netfilter_fields(line: str) -> Fields | None:
@@ -47,8 +52,11 @@ def netfilter_fields(line: str) -> Fields | None:
     pairs = named_values(outer)
     if pairs.get("IN") == "" and pairs.get("OUT"):
         return None
-    own = _PROXMOX_TIME.match(line)
-    return ({"timestamp": own[1]} if own else {}) | {
+    own, repeated = _PROXMOX_TIME.match(line), _REPEATED.search(line)
+    fields: Fields = {"timestamp": own[1]} if own else {}
+    if repeated:
+        fields |= {CONNECTION: outer.partition("SRC=")[2].strip(), EVENT: repeated[1] or repeated[2]}
+    return fields | {
         "src_ip": pairs.get("SRC"),
         "dst_ip": pairs.get("DST"),
         "protocol": pairs.get("PROTO"),
