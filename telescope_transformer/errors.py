@@ -5,6 +5,13 @@ written), and exits with status 1. Any other exception is a defect of the packag
 """
 
 
+def reason(error: Exception) -> str:
+    """What went wrong; of an error of the file system, neither its number nor its file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
 class TelescopeError(Exception):
     """Base class of every error that the package raises on purpose."""
 

@@ -24,7 +24,14 @@ def printable(text: str) -> str:
 
 def error_line(error: object) -> str:
     """The line that stderr shows for an error. No name in it can begin a line that looks like another message."""
-    return f"error: {printable(' '.join(str(error).splitlines()))}\n"
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        # Without the number of the error, which says nothing to a user.
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ends = [" " if line.endswith((".", ":", ";", ",")) else "; " for line in lines]
+    joined = "".join(part for pair in zip(lines, ends, strict=True) for part in pair)
+    return f"error: {printable(joined.rstrip('; ') if lines else text)}\n"
 
 
 def say(message: str) -> None:

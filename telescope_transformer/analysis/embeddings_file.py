@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.files import replacing_files, write_text
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.similarity import embedding_matrix
@@ -84,5 +84,5 @@ def _read(path: Path) -> tuple[pa.Table, np.ndarray]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is not a readable Parquet file: {error}") from error
+        raise InputError(f"{path} is not a readable Parquet file: {reason(error)}") from error
     return table.drop_columns([name for name in ("embedding", "cluster") if name in table.column_names]), vectors

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import print_json
+from telescope_transformer.cli.options import check_folder, print_json
 from telescope_transformer.progress import printable, say
 
 # The most lines that are printed, which fit on a screen.
@@ -41,6 +41,8 @@ def compare(
     from telescope_transformer.report.rendering import render_comparison
     from telescope_transformer.words import counted
 
+    if output is not None:
+        check_folder(output)
     if after is None:
         days = analyses_below(before)
         if len(days) < 2:

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,18 @@ def variables(command: str, option: str) -> list[str]:
         ['TELESCOPE_ANALYZE_LABELS', 'TELESCOPE_LABELS']
     """
     return [f"TELESCOPE_{command}_{option}".upper(), f"TELESCOPE_{option}".upper()]
+
+
+def unknown_variables(command: str, options: Iterable[str]) -> list[str]:
+    """Set environment variables that are named after a command, but after none of its options.
+
+    Example:
+        >>> os.environ["TELESCOPE_ANALYZE_LABLES"] = "lists"
+        >>> unknown_variables("analyze", ["labels"])
+        ['TELESCOPE_ANALYZE_LABLES']
+    """
+    known = {variables(command, option)[0] for option in options}
+    return sorted(name for name in os.environ if name.startswith(variables(command, "")[0]) and name not in known)
 
 
 def configuration_file(path: Path | None) -> Path:

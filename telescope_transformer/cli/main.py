@@ -18,12 +18,12 @@ import typer
 from typer.core import TyperCommand
 
 from telescope_transformer import __version__
-from telescope_transformer.cli.configuration import configuration_file, read_defaults, variables
+from telescope_transformer.cli.configuration import configuration_file, read_defaults, unknown_variables, variables
 from telescope_transformer.cli.options import origin
 from telescope_transformer.cli.shared import check_number, options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
-from telescope_transformer.progress import error_line, printable
+from telescope_transformer.progress import error_line, printable, say
 
 # New objects between two searches for garbage. With Python's default of 700, it searches 1,100 times while the
 # libraries of an analysis are imported, which takes 0.3 to 0.7 of 4.7 s and finds next to nothing. This number takes
@@ -84,7 +84,12 @@ def telescope(
     ] = None,
 ) -> None:
     """Which sources in network-telescope traffic belong together, and how sure that is."""
-    context.default_map = read_defaults({name: options_of(run) for name, run in RUN.items()}, config)
+    options = {name: options_of(run) for name, run in RUN.items()}
+    context.default_map = read_defaults(options, config)
+    command = str(context.invoked_subcommand)
+    # Not an error, because another program may own the variable.
+    for variable in unknown_variables(command, options.get(command, ())):
+        say(f"the variable {variable} has no effect: {command} has no such option")
 
 
 class Command(TyperCommand):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.evaluation.tables import short
 from telescope_transformer.files import text_digest, write_text
 
@@ -76,7 +76,7 @@ def read_cell(path: Path) -> dict[str, Any]:
     try:
         cell = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a cell of an evaluation: {error}") from error
+        raise InputError(f"{path}: not a cell of an evaluation: {reason(error)}") from error
     if not isinstance(cell, dict):
         raise InputError(f"{path}: not a cell of an evaluation")
     return cell

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 
 Entry = TypeVar("Entry", "LabelFile", "Telescope", "Variant")
 
@@ -141,7 +141,7 @@ def read_plan(path: str | Path) -> Plan:
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from error
+        raise InputError(f"{path}: cannot be read as YAML: {reason(error)}") from error
     if not isinstance(content, dict) or set(content) != {"telescopes", "models"}:
         raise InputError(f"{path}: a plan has `telescopes` and `models`, and nothing else")
     for kind, entries in content.items():

@@ -91,6 +91,10 @@ def export_clusters(
     members = load_members(folder, clusters, options)
     for cluster, fate in members.gone.items():
         say(f"cluster {cluster} has no sources any more: {fate}")
+    if not members.sources.num_rows and not members.gone:
+        limits = {"--unlabelled": options.unlabelled, "--min-confidence": options.min_confidence}
+        left_out = " and ".join(name for name, given in limits.items() if given)
+        say(f"no source is exported: {left_out} left out all of them" if left_out else "no source is in a cluster")
     with replacing(Path(output)) as partial:
         formats()[format](members, options, partial)
     return int(members.sources.num_rows)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
-from telescope_transformer.errors import CheckpointError, HubError
+from telescope_transformer.errors import CheckpointError, HubError, reason
 from telescope_transformer.hub.transfers import download
 
 SHIPPED = "shipped"
@@ -101,7 +101,7 @@ def weight_shapes(path: Path) -> dict[str, list[int]]:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no dictionary
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        raise CheckpointError(f"{path} is damaged: {reason(error)}") from error
 
 
 def read_configuration(folder: Path, name: str | Path | None = None) -> dict[str, Any]:

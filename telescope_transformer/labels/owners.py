@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.extras import require
 from telescope_transformer.labels.prefixes import Intervals, codes_at, outer_first
 from telescope_transformer.records.addresses import IPV4, IPV6
@@ -88,7 +88,7 @@ def _read(path: Path) -> _Table:
         with (gzip.open if start == _GZIP_MARK else open)(path, "rt", encoding="utf-8", newline="") as text:
             lines = text.readlines()
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputError(f"cannot read the table of networks {path}: {error}") from error
+        raise InputError(f"cannot read the table of networks {path}: {reason(error)}") from error
     try:
         return _Ranges(list(_tsv_ranges(path, lines) if lines and "\t" in lines[0] else _csv_ranges(path, lines)))
     except csv.Error as error:
@@ -102,7 +102,7 @@ class _Mmdb:
         try:
             self._reader = library.open_database(path)
         except (OSError, ValueError, self._damaged) as error:
-            raise InputError(f"{path}: not a readable MMDB file: {error}") from error
+            raise InputError(f"{path}: not a readable MMDB file: {reason(error)}") from error
         self._path = path
 
     def find(self, addresses: Sequence[str]) -> list[Owner]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from telescope_transformer.errors import TrainingError
+from telescope_transformer.errors import TrainingError, reason
 from telescope_transformer.files import data_folder
 
 RECIPES = "training/recipes"
@@ -173,13 +173,13 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
         TrainingError: if it is missing or not a YAML mapping.
     """
     path = Path(name)
-    shipped = data_folder(RECIPES) / f"{path}.yaml"
+    shipped = {recipe.stem: recipe for recipe in sorted(data_folder(RECIPES).glob("*.yaml"))}
+    if not path.exists() and str(path) not in shipped:
+        raise TrainingError(f"{path}: no such recipe: name a YAML file, or one of {', '.join(shipped)}")
     try:
-        values = yaml.safe_load(
-            (shipped if not path.exists() and shipped.is_file() else path).read_text(encoding="utf-8")
-        )
+        values = yaml.safe_load((path if path.exists() else shipped[str(path)]).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"cannot read the recipe {path}: {error}") from error
+        raise TrainingError(f"cannot read the recipe {path}: {reason(error)}") from error
     if not isinstance(values, dict):
         raise TrainingError(f"the recipe {path} is not a mapping of options to values")
     return values

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from telescope_transformer.errors import CheckpointError, TrainingError
+from telescope_transformer.errors import CheckpointError, TrainingError, reason
 from telescope_transformer.files import file_digest
 
 SEAL = "seal.json"
@@ -107,7 +107,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((checkpoint / STATE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{checkpoint / STATE}: {error}") from error
+        raise CheckpointError(f"{checkpoint / STATE}: {reason(error)}") from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.errors import DatasetError, InputError, reason
 from telescope_transformer.files import file_digest, lock
 from telescope_transformer.labels import add_tools, label_records, read_labels
 from telescope_transformer.preparation.engines import sorted_shards
@@ -130,7 +130,7 @@ def _workplace(output: Path) -> Iterator[Path]:
         # O_NOFOLLOW: fail if the folder has been replaced by a link since.
         handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        raise DatasetError(f"{output} cannot be written: {error}") from error
+        raise DatasetError(f"{output} cannot be written: {reason(error)}") from error
     try:
         lock(handle)
         # Another process may have removed the folder after it was opened and before it was locked.
@@ -143,7 +143,7 @@ def _workplace(output: Path) -> Iterator[Path]:
         _recover(output, work)
         yield work
     except OSError as error:
-        raise DatasetError(f"{output} was not written: {error}") from error
+        raise DatasetError(f"{output} was not written: {reason(error)}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
         os.close(handle)
@@ -169,7 +169,9 @@ def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | N
     if not (output / MANIFEST).is_file():
         raise DatasetError(f"{output} exists and is not a prepared dataset")
     if not overwrite:
-        raise DatasetError(f"{output} already holds a prepared dataset: append to it or overwrite it")
+        raise DatasetError(
+            f"{output} already holds a prepared dataset: append to it (--append) or replace it (--overwrite)"
+        )
     return None
 
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.progress import Say
 from telescope_transformer.update.state import State
 
@@ -58,7 +58,7 @@ class Notifier:
         try:
             ended = subprocess.run(self._arguments, input=json.dumps(fresh), text=True, timeout=PATIENCE, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            self._say_error(f"{self._arguments[0]}: {error}")
+            self._say_error(f"{self._arguments[0]}: {reason(error)}")
             return
         if ended.returncode:
             self._say_error(f"{self._arguments[0]} ended with status {ended.returncode}")

@@ -12,7 +12,7 @@ from telescope_transformer.shapes import OrNull
 VERSION = "5"
 # States of this version have no column `unblended`, and no window was blended.
 FORMER_VERSION = "4"
-ADDED_COLUMN = ("windows", "unblended", "FLOAT[]")
+ADDED_COLUMN = ("windows", "column unblended of type FLOAT[]")
 
 _TYPES = {
     pa.int64(): "BIGINT",
@@ -86,10 +86,14 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def missing_columns(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
-    """Table, name and type of the columns that a database lacks to be a state."""
-    columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+def missing_parts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+    """Table and description of the columns and constraints that a database lacks to be a state."""
+    parts = (
+        "SELECT table_name, format('column {} of type {}', column_name, data_type) FROM duckdb_columns() "
+        "WHERE NOT internal UNION ALL SELECT table_name, lower(constraint_type) || ' of column ' || "
+        "array_to_string(constraint_column_names, ', ') FROM duckdb_constraints()"
+    )
     with duckdb.connect() as empty:
         for statement in TABLES:
             empty.execute(statement)
-        return set(empty.execute(columns).fetchall()) - set(connection.execute(columns).fetchall())
+        return set(empty.execute(parts).fetchall()) - set(connection.execute(parts).fetchall())

@@ -17,6 +17,7 @@ import pyarrow as pa
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import StateError
 from telescope_transformer.shapes import ShapeError, check_shape
+from telescope_transformer.update.consistency import find_fault
 from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.schema import (
     ADDED_COLUMN,
@@ -26,7 +27,7 @@ from telescope_transformer.update.schema import (
     SETTINGS,
     TABLES,
     VERSION,
-    missing_columns,
+    missing_parts,
 )
 
 _FIELDS = ", ".join(f"r.{name}" for name in CLOSED_COLUMNS)
@@ -67,6 +68,7 @@ class State:
         elif "meta" not in names:
             raise StateError(f"{self.path}: a DuckDB file, but not the state of a running analysis")
         self._check_version()
+        self._check_content()
 
     def __enter__(self) -> Self:
         return self
@@ -88,17 +90,25 @@ class State:
                 f"{self.path}: a state of version {version}, and this release continues versions {FORMER_VERSION} and "
                 f"{VERSION}: continue it with the release that wrote it, or begin a new state"
             )
-        missing = missing_columns(self._connection)
+        missing = missing_parts(self._connection)
         if version == FORMER_VERSION and missing == {ADDED_COLUMN}:
             with self.transaction():
                 self.execute("ALTER TABLE windows ADD COLUMN unblended FLOAT[]")
                 self.set("version", VERSION)
         elif missing:
-            table, column, kind = min(missing)
-            raise StateError(
-                f"{self.path}: no column {column} of type {kind} in table {table}, which every state has: begin a new "
-                "state"
-            )
+            table, part = min(missing)
+            raise StateError(f"{self.path}: no {part} in table {table}, which every state has: begin a new state")
+
+    def _check_content(self) -> None:
+        """Refuse rows and settings that no release writes: somebody else may have altered them."""
+        for row in self.query("SELECT key, value FROM meta").to_pylist():
+            if row["key"] in SETTINGS and row["value"]:
+                self._parsed(row["key"], row["value"])
+        self.settings()
+        with self._own_errors():
+            fault = find_fault(self._connection, self.next_cluster)
+        if fault is not None:
+            raise StateError(f"{self.path}: {fault}: the state was altered or damaged: restore it, or begin a new one")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -165,8 +175,9 @@ class State:
             StateError: if it does not have its shape (`schema.SETTINGS`): somebody else may have made the state.
         """
         text = self.setting(key)
-        if not text:
-            return default
+        return self._parsed(key, text) if text else default
+
+    def _parsed(self, key: str, text: str) -> Any:
         try:
             value = json.loads(text)
             check_shape(value, SETTINGS[key], key)

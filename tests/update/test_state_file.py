@@ -1,13 +1,18 @@
 """State files: after the disk was full, and with names that mean something to DuckDB."""
 
 import json
+import shutil
 from pathlib import Path
 
+import duckdb
+import numpy as np
+import pyarrow as pa
 import pytest
+from made_days import PORTS, SETTINGS, port_shares, read, write_days
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import StateError
-from telescope_transformer.update import State
-from telescope_transformer.update.certificate import current
+from telescope_transformer.update import State, update
 
 
 def test_an_empty_file_is_a_state_that_has_not_begun(tmp_path: Path) -> None:
@@ -48,7 +53,9 @@ def test_a_state_without_one_of_its_columns_is_refused(tmp_path: Path, change: s
     path = tmp_path / "state.duckdb"
     with State(path) as state:
         state.execute(change)
-    with pytest.raises(StateError, match=r"no column \w+ of type \w+ in table (conflicts|inputs|windows)"):
+    with pytest.raises(
+        StateError, match=r"no (column \w+ of type \w+|not null of column \w+) in table (conflicts|inputs|windows)"
+    ):
         State(path)
 
 
@@ -56,8 +63,8 @@ def test_a_state_without_one_of_its_columns_is_refused(tmp_path: Path, change: s
 def test_a_setting_of_another_kind_is_named(tmp_path: Path, text: str) -> None:
     with State(tmp_path / "state.duckdb") as state:
         state.set("certificate", text)
-        with pytest.raises(StateError, match=r"state\.duckdb: certificate(\[\d\])? is"):
-            current(state)
+    with pytest.raises(StateError, match=r"state\.duckdb: certificate(\[\d\])? is"):
+        State(tmp_path / "state.duckdb")
 
 
 KNOTS = {"knots": [[-1, 0], [1, 1]], "slope": 8.0}
@@ -88,3 +95,93 @@ def test_a_value_within_a_setting_is_named(tmp_path: Path, name: str, value: obj
         state.set("settings", json.dumps(BEGUN | {name: value}))
         with pytest.raises(StateError, match=rf"state\.duckdb: {words}"):
             state.settings()
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state with rows in all of its tables, except those of rejects and of an adapted model."""
+
+    def noisy(windows: pa.Table) -> np.ndarray:
+        rng = np.random.default_rng(len(windows))
+        return unit_rows(port_shares(windows) + rng.normal(scale=0.4, size=(len(windows), len(PORTS))))
+
+    folder = tmp_path_factory.mktemp("begun")
+    with State(folder / "state.duckdb") as state:
+        update(state, write_days(folder, 5), read, SETTINGS, keep_days=1.5, embedder=noisy)
+        assert all(state.number(f"SELECT count(*) FROM {table}") for table in ALTERATIONS)
+    return folder / "state.duckdb"
+
+
+ALTERATIONS = {
+    "inputs": ["UPDATE inputs SET kept = NULL", "UPDATE inputs SET size = -1"],
+    "windows": [
+        "INSERT INTO windows SELECT * FROM windows LIMIT 1",
+        "UPDATE windows SET window_id = 9000000000000000000 WHERE window_id = (SELECT max(window_id) FROM windows)",
+        "UPDATE windows SET window_id = -1 WHERE window_id = (SELECT max(window_id) FROM windows)",
+        'UPDATE windows SET "end" = 9000000000000000000',
+        'UPDATE windows SET start = "end" + 1',
+        "UPDATE windows SET n_records = n_records + 1 WHERE window_id = (SELECT min(window_id) FROM windows)",
+        "UPDATE windows SET open = true, source = '192.0.2.1'",
+        "UPDATE windows SET embedding = NULL",
+        "UPDATE windows SET embedded_on = NULL",
+        "UPDATE windows SET embedding = list_transform(embedding, lambda x: 'nan'::FLOAT)",
+        "UPDATE windows SET embedding = list_transform(embedding, lambda x: NULL)",
+        "UPDATE windows SET embedding = embedding[1:2]",
+        "UPDATE windows SET unblended = [] WHERE unblended IS NOT NULL",
+        "UPDATE windows SET cluster = 1000 WHERE cluster IS NOT NULL",
+        "DELETE FROM closed_records WHERE window_id IN (SELECT window_id FROM windows)",
+    ],
+    "open_records": [
+        "UPDATE open_records SET window_id = 100000",
+        "UPDATE open_records SET src_ip = 'x'",
+        "UPDATE open_records SET timestamp = -1",
+    ],
+    "closed_records": [
+        "INSERT INTO closed_records SELECT * REPLACE (1000000 AS window_id) FROM closed_records LIMIT 1"
+    ],
+    "clusters": [
+        "UPDATE clusters SET size = size + 1",
+        "UPDATE clusters SET total = list_transform(total, lambda x: 'inf'::DOUBLE)",
+        "INSERT INTO clusters SELECT * FROM clusters LIMIT 1",
+        "INSERT INTO clusters SELECT * REPLACE (99999 AS cluster) FROM clusters LIMIT 1",
+    ],
+    "retired": [
+        "INSERT INTO retired SELECT cluster, total, 0, 0 FROM clusters",
+        "UPDATE retired SET window_id = (SELECT max(window_id) FROM windows)",
+        "UPDATE retired SET mean = [1, 2]",
+        "UPDATE retired SET last_seen = -1",
+    ],
+    "conflicts": [
+        "UPDATE conflicts SET a = -1",
+        "UPDATE conflicts SET b = 1000000",
+        "UPDATE conflicts SET c = b",
+        "UPDATE conflicts SET amount = 'nan'",
+    ],
+    "events": ["UPDATE events SET event = 'x'", "UPDATE events SET day = 'x'", "UPDATE events SET others = [NULL]"],
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "change"), [(table, change) for table, changes in ALTERATIONS.items() for change in changes]
+)
+def test_an_altered_row_is_named_when_the_state_is_opened(
+    begun: Path, tmp_path: Path, table: str, change: str
+) -> None:
+    path = tmp_path / "state.duckdb"
+    shutil.copy(begun, path)
+    with duckdb.connect(path) as altered:
+        altered.execute(change)
+    with pytest.raises(
+        StateError, match=rf"state\.duckdb: table [a-z_, ]*{table}.*: the state was altered or damaged"
+    ):
+        State(path)
+
+
+@pytest.mark.parametrize(("table", "column"), [("windows", "start"), ("conflicts", "a"), ("clusters", "total")])
+def test_a_column_that_may_have_gaps_is_named(begun: Path, tmp_path: Path, table: str, column: str) -> None:
+    path = tmp_path / "state.duckdb"
+    shutil.copy(begun, path)
+    with duckdb.connect(path) as altered:
+        altered.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+    with pytest.raises(StateError, match=rf"no not null of column {column} in table {table}"):
+        State(path)
