@@ -21,7 +21,9 @@ from telescope_transformer.cli import main
 from telescope_transformer.cli.main import COMMANDS, app
 from telescope_transformer.cli.update import _is_state
 from telescope_transformer.embedding import embedding_column
+from telescope_transformer.errors import InputError
 from telescope_transformer.hub import checkpoints
+from telescope_transformer.progress import error_line
 
 HONEYPOT_COLUMNS = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"
 
@@ -93,8 +95,21 @@ def test_a_lack_of_memory_is_one_line(monkeypatch, capsys) -> None:
 
 def test_a_name_with_a_line_end_cannot_forge_a_message(monkeypatch, capsys) -> None:
     message = ended(monkeypatch, capsys, "compare", "missing\nopen out/report.html\r\x1b[2J", "out")
-    assert message.startswith("error: missing open out/report.html \\x1b[2J")
+    assert message.startswith("error: missing; open out/report.html; \\x1b[2J")
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/proc/x"), "/proc/x: No such file or directory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (InputError("no flow record was kept\nread 1 flow record"), "no flow record was kept; read 1 flow record"),
+        (InputError("two reasons:\nthis.\n that"), "two reasons: this. that"),
+    ],
+)
+def test_an_error_is_one_line_without_its_number(error: Exception, told: str) -> None:
+    assert error_line(error) == f"error: {told}\n"
 
 
 def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None:

@@ -87,6 +87,15 @@ def test_a_wrong_value_comes_with_its_origin() -> None:
     assert "'--days': inf is not a finite number (in the variable TELESCOPE_DAYS)" in output(TELESCOPE_DAYS="inf")
 
 
+def test_a_variable_without_effect_is_named() -> None:
+    def output(**variables: str) -> str:
+        return CliRunner().invoke(app, ["simulate", "--sources", "5", "--output", "x"], env=variables).output
+
+    told = "the variable TELESCOPE_SIMULATE_SURCES has no effect: simulate has no such option"
+    assert told in output(TELESCOPE_SIMULATE_SURCES="3")
+    assert "no effect" not in output(TELESCOPE_SIMULATE_RECORDS_PER_SOURCE="9", TELESCOPE_OTHER="3")
+
+
 def test_a_missing_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere.toml: no such configuration file" in ended(capsys, "--config", "nowhere.toml", *SIMULATE, "x")
     assert "telescope.toml: no such configuration" in ended(capsys, "--config", "telescope.toml", *SIMULATE, "x")

@@ -251,6 +251,13 @@ def test_known_and_unsure_sources_are_left_out(analysis: Path, tmp_path: Path) -
     assert export_clusters(analysis, "csv", tmp_path / "x", None, ExportOptions(min_confidence=80)) == 2
 
 
+def test_an_export_without_sources_says_what_left_them_out(analysis: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    options = ExportOptions(unlabelled=True, min_confidence=100)
+    assert export_clusters(analysis, "list", tmp_path / "x", [0], options, say=told.append) == 0
+    assert told == ["no source is exported: --unlabelled and --min-confidence left out all of them"]
+
+
 def test_members_of_botnets_stay_in_block_lists(tmp_path: Path) -> None:
     labels = ["censys", "rdp-botnet", None, "feodo (malicious)"]
     folder = write_analysis(tmp_path / "out", SOURCES, CLUSTERS, [2.0] * 4, labels)

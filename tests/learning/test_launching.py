@@ -16,6 +16,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import data_folder
+from telescope_transformer.learning.arguments import read_recipe
 from telescope_transformer.learning.loop import check_shardable
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
 
@@ -89,3 +90,9 @@ def test_workers_end_with_a_launcher_that_is_killed() -> None:
     while state.exists() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < end, "the worker goes on"
         time.sleep(0.05)
+
+
+def test_an_unknown_recipe_is_refused_with_the_shipped_ones() -> None:
+    with pytest.raises(TrainingError, match=r"tiny: no such recipe: .* one of adapt, default, fine-tune, paper"):
+        read_recipe("tiny")
+    assert read_recipe("default")

@@ -162,7 +162,7 @@ def test_appended_records_get_the_columns_of_the_dataset(records, tmp_path):
 def test_an_existing_dataset_is_kept_without_append_or_overwrite(recording, records, tmp_path):
     output = tmp_path / "dataset"
     prepare_files(output, recording)
-    with pytest.raises(DatasetError, match="append to it or overwrite it"):
+    with pytest.raises(DatasetError, match=r"append to it \(--append\) or replace it \(--overwrite\)"):
         prepare_files(output, recording)
     part = write_records(tmp_path / "part.parquet", records.slice(0, 1500))
     prepare_files(output, part, overwrite=True)

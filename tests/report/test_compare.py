@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import app
+from telescope_transformer.errors import InputError
 from telescope_transformer.report import read_folder
 from telescope_transformer.report.compare import compare
 
@@ -108,6 +109,15 @@ def test_the_command_writes_a_page_and_tables(days: tuple[Path, Path], tmp_path:
     assert pc_csv.read_csv(tmp_path / "changes" / "changes.csv").num_rows == 6
     told = CliRunner().invoke(app, ["compare", *map(str, days), "--json"])
     assert json.loads(told.stdout)["totals"]["merged"] == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_comparison(
+    days: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["compare", *map(str, days), "--output", str(tmp_path / "file" / "changes")])
+    assert isinstance(result.exception, InputError)
+    assert not result.output
 
 
 def test_the_last_two_days_of_a_folder_are_compared(tmp_path: Path) -> None:
