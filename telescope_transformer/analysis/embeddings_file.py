@@ -46,8 +46,11 @@ def cluster_file(
         Facts about the clustering, and a summary in one line.
 
     Raises:
-        InputError: if the file is not Parquet or its embeddings are damaged; the message names the file.
+        InputError: if the file is not Parquet or its embeddings are damaged, or the output folder holds an analysis,
+            whose `clusters.json` would be replaced; the message names the file or folder.
     """
+    if (output / "sources.parquet").exists():
+        raise InputError(f"{output} holds an analysis, whose clusters.json would be replaced: choose another folder")
     table, vectors = _read(embeddings)
     lengths = np.linalg.norm(vectors, axis=1)
     if len(vectors) and np.abs(lengths - 1).max() > UNIT_TOLERANCE:

@@ -18,6 +18,7 @@ from telescope_transformer.export.tables import csv_table, json_text, source_tab
 from telescope_transformer.files import replacing
 from telescope_transformer.plugins import load_plugins
 from telescope_transformer.progress import Say, say_nothing
+from telescope_transformer.report.folder import FILES
 
 __all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "formats", "load_members"]
 
@@ -88,6 +89,9 @@ def export_clusters(
         raise ExportError(f"unknown format {format!r}; formats are {', '.join(formats())}")
     if format in NEED_CLUSTERS and not clusters:
         raise ExportError(f"{format} needs the clusters to list; choose them with --cluster")
+    target = Path(output).resolve()
+    if target.parent == Path(folder).resolve() and target.name in FILES:
+        raise ExportError(f"{output} is a file of the analysis, which an export would replace: choose another name")
     members = load_members(folder, clusters, options)
     for cluster, fate in members.gone.items():
         say(f"cluster {cluster} has no sources any more: {fate}")

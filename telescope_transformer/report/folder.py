@@ -24,6 +24,8 @@ from telescope_transformer.similarity import embedding_matrix
 
 # Ten times the size of a summary of 100,000 windows. A larger file cannot be the summary of an analysis.
 LONGEST_SUMMARY = 1 << 30
+# What an analysis writes, besides its report.
+FILES = ("windows.parquet", "sources.parquet", "clusters.json", "rejects.parquet", "sensors.json")
 
 
 class Folder(NamedTuple):

@@ -211,6 +211,12 @@ def test_a_count_of_one_is_singular(tmp_path) -> None:
         assert said in CliRunner().invoke(app, arguments).output
 
 
+def test_clusters_of_a_file_do_not_replace_those_of_an_analysis(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "sources.parquet").touch()
+    message = ended(monkeypatch, capsys, "cluster", str(tmp_path / "embeddings.parquet"), "--output", str(tmp_path))
+    assert "holds an analysis, whose clusters.json would be replaced" in message
+
+
 def head(path: Path, rows: int, target: Path) -> None:
     with gzip.open(path, "rt") as lines:
         target.write_text("".join(islice(lines, rows + 1)), encoding="utf-8")

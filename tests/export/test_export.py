@@ -258,6 +258,16 @@ def test_an_export_without_sources_says_what_left_them_out(analysis: Path, tmp_p
     assert told == ["no source is exported: --unlabelled and --min-confidence left out all of them"]
 
 
+@pytest.mark.parametrize("name", ["windows.parquet", "sources.parquet", "clusters.json"])
+def test_an_export_does_not_replace_a_file_of_the_analysis(analysis: Path, tmp_path: Path, name: str) -> None:
+    before = (analysis / name).read_bytes()
+    (tmp_path / "link").symlink_to(analysis / name)
+    for target in (analysis / name, tmp_path / "link"):
+        with pytest.raises(ExportError, match="is a file of the analysis"):
+            export_clusters(analysis, "csv", target)
+    assert (analysis / name).read_bytes() == before
+
+
 def test_members_of_botnets_stay_in_block_lists(tmp_path: Path) -> None:
     labels = ["censys", "rdp-botnet", None, "feodo (malicious)"]
     folder = write_analysis(tmp_path / "out", SOURCES, CLUSTERS, [2.0] * 4, labels)
