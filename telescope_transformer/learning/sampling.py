@@ -58,7 +58,7 @@ class PairSampler:
         if able < batch_pairs:
             raise TrainingError(
                 f"{batch_pairs} pairs a batch need as many sources with at least {2 * min_records} records; this "
-                f"split has {able} of {len(counts)}: set batch_pairs to {able} or less"
+                f"split has {able} of {len(counts)}: set batch_pairs (--batch-pairs) to {able} or less"
             )
         self.families = None
         if siblings is not None and arguments.sibling_pairs > 0:

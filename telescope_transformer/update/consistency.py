@@ -68,7 +68,12 @@ _RULES = (
     ),
     _vector("windows", "embedding"),
     _vector("windows", "unblended"),
-    _rule("windows", "cluster", "is not a cluster", "cluster NOT IN (SELECT cluster FROM clusters)"),
+    _rule(
+        "windows",
+        "cluster",
+        "is not a cluster",
+        "cluster IS NOT NULL AND cluster NOT IN (SELECT cluster FROM clusters)",
+    ),
     _Rule(
         "open_records",
         "window_id is not that of an open window of the record's source",

@@ -222,7 +222,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         (["--model", "/"], "/ is not a checkpoint: it has no config.json"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--tracker", "pigeon"], "pigeon"),
-        (["--batch-pairs", "1000"], "has 40 of 40: set batch_pairs to 40"),
+        (["--batch-pairs", "1000"], "has 40 of 40: set batch_pairs (--batch-pairs) to 40"),
         (["--max-records", "1000"], "max_position_embeddings 512"),
         (["--freeze", "colour.*"], "colour"),
         (["--freeze", "*"], "freeze every parameter"),
