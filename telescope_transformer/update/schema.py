@@ -90,7 +90,7 @@ def missing_parts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]
     """Table and description of the columns and constraints that a database lacks to be a state."""
     parts = (
         "SELECT table_name, format('column {} of type {}', column_name, data_type) FROM duckdb_columns() "
-        "WHERE NOT internal UNION ALL SELECT table_name, lower(constraint_type) || ' of column ' || "
+        "WHERE NOT internal UNION ALL SELECT table_name, 'constraint ' || constraint_type || ' on column ' || "
         "array_to_string(constraint_column_names, ', ') FROM duckdb_constraints()"
     )
     with duckdb.connect() as empty:

@@ -54,7 +54,8 @@ def test_a_state_without_one_of_its_columns_is_refused(tmp_path: Path, change: s
     with State(path) as state:
         state.execute(change)
     with pytest.raises(
-        StateError, match=r"no (column \w+ of type \w+|not null of column \w+) in table (conflicts|inputs|windows)"
+        StateError,
+        match=r"no (column \w+ of type \w+|constraint NOT NULL on column \w+) in table (conflicts|inputs|windows)",
     ):
         State(path)
 
@@ -183,5 +184,5 @@ def test_a_column_that_may_have_gaps_is_named(begun: Path, tmp_path: Path, table
     shutil.copy(begun, path)
     with duckdb.connect(path) as altered:
         altered.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
-    with pytest.raises(StateError, match=rf"no not null of column {column} in table {table}"):
+    with pytest.raises(StateError, match=rf"no constraint NOT NULL on column {column} in table {table}"):
         State(path)
