@@ -135,7 +135,7 @@ def test_sources_are_drawn_by_their_records() -> None:
 
 
 def test_too_few_sources_are_refused() -> None:
-    with pytest.raises(TrainingError, match="has 3 of 4: set batch_pairs to 3"):
+    with pytest.raises(TrainingError, match=r"has 3 of 4: set batch_pairs \(--batch-pairs\) to 3"):
         PairSampler(np.array([0, 20, 40, 60, 70]), TrainingArguments(batch_pairs=4))
 
 
