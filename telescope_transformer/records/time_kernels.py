@@ -28,6 +28,7 @@ class NumberForm(IntEnum):
     WEBKIT = 4
     TICKS = 5
     JULIAN = 6
+    UNCLEAR = 7
 
 
 # From 1601-01-01 and 0001-01-01 to 1970-01-01 in microseconds; from 1899-12-30 in days, and from noon on 4714-11-24 BC
@@ -114,6 +115,8 @@ def _number(whole: int, data: np.ndarray, start: int, stop: int, form: int) -> i
         return _epoch(whole, data, start, stop)
     if form == NumberForm.COMPACT:
         return _compact(whole, data, start, stop)
+    if form == NumberForm.UNCLEAR:
+        return -1
     part = _rest(data, start, stop, 12)
     if part < 0:
         return -1

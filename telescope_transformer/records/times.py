@@ -26,9 +26,10 @@ FORM_MEANING = {
     NumberForm.WEBKIT: "microseconds since 1601 (Chrome)",
     NumberForm.TICKS: "hundreds of nanoseconds since the year 1 (.NET)",
     NumberForm.JULIAN: "Julian dates (days)",
+    NumberForm.UNCLEAR: "seconds since 1900 or 1904 (NTP, Mac OS), and rejected: convert them to seconds since 1970",
 }
 # The years 1990 to 2100 in each form. Read as epoch numbers of any unit, all of these lie before 1992 or after 2300,
-# when there was no telescope.
+# when there was no telescope, except for those of an unclear form.
 _COMPACT_RANGES = (
     (19900101, 21000101),
     (199001010000, 210001010000),
@@ -41,6 +42,8 @@ _RANGES = {
     NumberForm.FILETIME: (122_756_256_000_000_000, 157_469_184_000_000_000),
     NumberForm.WEBKIT: (12_275_625_600_000_000, 15_746_918_400_000_000),
     NumberForm.TICKS: (627_667_488_000_000_000, 662_380_416_000_000_000),
+    # From 2010 in seconds since 1904 to 2030 in seconds since 1900. Since 1970, this would be 2076 to 2100.
+    NumberForm.UNCLEAR: (3_345_062_400, 4_102_444_800),
 }
 _DAYS = (NumberForm.EXCEL, NumberForm.JULIAN)
 _SHARE = 0.9

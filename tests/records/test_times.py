@@ -1,12 +1,14 @@
 """Times compared with the standard library: text with and without zones, epoch numbers of every unit."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from telescope_transformer.records import read_records
 from telescope_transformer.records.text_columns import INVALID, MISSING, VALID, parse_integers, text_view
 from telescope_transformer.records.times import TimeReader
 
@@ -34,6 +36,8 @@ def test_iso_text_agrees_with_datetime(moment: datetime, zone: timezone) -> None
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(631_152_000, 99_999_999_999), st.integers(0, 999_999))
 def test_seconds_since_1970_are_read_exactly(seconds: int, fraction: int) -> None:
+    # See the test of seconds since 1900 or 1904.
+    assume(not 3_345_062_400 <= seconds < 4_102_444_800)
     values, _ = TimeReader().read(pa.array([f"{seconds}.{fraction:06d}", f"{seconds}"]))
     assert values.tolist() == [seconds * 1_000_000 + fraction, seconds * 1_000_000]
     assert TimeReader().read(pa.array([seconds]))[0].tolist() == [seconds * 1_000_000]
@@ -104,3 +108,12 @@ def test_integers_of_every_spelling_are_parsed_exactly(number: int) -> None:
     values, status = parse_integers(text_view(pa.array(texts)))
     assert status.tolist() == [VALID] * 5 + [INVALID] * 3
     assert values.tolist()[:5] == [number] * 5
+
+
+@pytest.mark.parametrize("number", [3_678_112_256, 3_551_968_256.5])
+def test_seconds_since_1900_or_1904_are_rejected_with_a_note(tmp_path: Path, number: float) -> None:
+    path = tmp_path / "log"
+    path.write_text(f"timestamp,src_ip,dst_ip,protocol,dst_port\n{number},192.0.2.1,198.51.100.7,6,23\n")
+    records = read_records(path)
+    assert (records.counts.kept, records.counts.rejected) == (0, 1)
+    assert "since 1900 or 1904" in records.summary()
