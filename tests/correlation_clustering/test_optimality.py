@@ -5,9 +5,11 @@ import pytest
 from scipy import sparse
 from signed_instances import FIVE_NODES, SIX_NODES, disagreement, optimum, random_weights
 
-from telescope_transformer.correlation_clustering import CorrelationClustering
-from telescope_transformer.correlation_clustering.bounds.lp import relax
+from telescope_transformer.correlation_clustering import CorrelationClustering, refine
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
+from telescope_transformer.correlation_clustering.bounds.lp import relax, relax_from
 from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 ROUNDING = 1e-9
 
@@ -47,6 +49,19 @@ def test_relaxation_bounds_the_optimum_and_satisfies_every_triangle() -> None:
         assert (x[:, :, None] <= x[:, None, :] + x[None, :, :] + 1e-6).all()
         value = (weights * x).sum() / 2 - np.minimum(weights, 0).sum() / 2
         assert relaxation.lower_bound == pytest.approx(value, rel=1e-6, abs=1e-9)
+
+
+def test_the_relaxation_stops_at_the_requested_gap() -> None:
+    graph = DenseGraph(random_weights(0, 14))
+    found = []
+    for until_closed in (True, False):
+        progress = Progress(graph, gap=0.6)
+        progress.offer(refine(graph, seed=0))
+        relaxation = relax_from(DenseDual(graph, progress.labels), progress, Deadline(), until_closed=until_closed)
+        assert progress.closed
+        assert relaxation.complete != until_closed
+        found.append(relaxation.lower_bound)
+    assert found[0] < found[1]
 
 
 def test_an_integral_relaxation_proves_optimality() -> None:

@@ -294,7 +294,7 @@ def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
     ascend(dual, progress, progress.deadline(ASCENT_SHARE))
     if progress.finished:
         return
-    relaxation = relax_from(dual, progress, progress.deadline(_HIGHS_SHARE))
+    relaxation = relax_from(dual, progress, progress.deadline(_HIGHS_SHARE), until_closed=True)
     start = round_fractions(graph, relaxation.x, rng)
     progress.offer(start)
     progress.offer(fuse(graph, progress.labels, start, rng, progress.deadline()))

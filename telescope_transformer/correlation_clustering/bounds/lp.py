@@ -130,13 +130,15 @@ def relax(
     return relax_from(dual, progress, progress.deadline())
 
 
-def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relaxation:
+def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline, *, until_closed: bool = False) -> Relaxation:
     """Solve the relaxation, beginning with the active inequalities of an ascent.
 
     Args:
         dual: the ascent.
         progress: receives the bounds.
         deadline: when to stop.
+        until_closed: whether to stop once the gap is small enough, although x may violate inequalities. If many pairs
+            weigh 0, the bound is final long before x satisfies all of them.
     """
     n, weights = dual.n, dual.weights
     if n < 2:
@@ -154,7 +156,7 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
         cuts = violated_triangles(x)
         if not cuts.size:
             return Relaxation(x, progress.lower_bound, True)
-        if deadline.passed:
+        if deadline.passed or (until_closed and progress.closed):
             break
         # Every fourth round drops old inequalities without a multiplier, which keeps the problem small. A dropped
         # inequality is added again if it becomes violated.
