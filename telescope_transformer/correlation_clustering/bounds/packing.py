@@ -17,22 +17,22 @@ from telescope_transformer.correlation_clustering.solution import Deadline
 
 # Maximum number of pairs that are packed; the most expensive pairs are kept. It bounds time and memory. For 4,000
 # embeddings (kind b, threshold 0.25), the bound leaves a gap of 2.2 % with 500,000 pairs and 22 % with 100,000.
-MOST_PAIRS = 500_000
+_MOST_PAIRS = 500_000
 # Maximum number of pairs of one node. It bounds the memory of a block. For 4,000 embeddings, 64 instead of 512 gave
 # the same bound.
-MOST_OF_ONE = 512
+_MOST_OF_ONE = 512
 # Average number of conflicts per pair for which memory is reserved. For the same embeddings, the bound leaves a gap of
 # 42 % with room for 1, and of 2.2 % with room for 3 or 10.
-ROOM_PER_PAIR = 3
+_ROOM_PER_PAIR = 3
 # Number of products that are held in memory at a time: 16 MB in float32.
-BLOCK_CELLS = 1 << 22
+_BLOCK_CELLS = 1 << 22
 # Marks an empty slot of the table of pairs.
-FREE = -1
+_FREE = -1
 # Least amount that is worth packing. With 1e-5 instead, the bound of 4,000 embeddings rises by less than 0.01 %.
-LEAST = 1e-4
+_LEAST = 1e-4
 # Maximum number of third nodes that are tried for a pair in one cluster. For 4,000 embeddings (kind a, threshold 0.4),
 # 32, 128 and 512 tries gave bounds of 1,415, 1,687 and 1,781 in 1.1, 1.7 and 3.8 s.
-MOST_TRIES = 128
+_MOST_TRIES = 128
 # The pairs of one node start their search at different third nodes. The stride is a prime, so that every node can be a
 # start.
 _STRIDE = 7919
@@ -55,7 +55,7 @@ class Conflicts(NamedTuple):
     amounts: np.ndarray
 
 
-NONE = Conflicts(np.zeros((0, 3), dtype=np.int64), np.zeros(0))
+_NONE = Conflicts(np.zeros((0, 3), dtype=np.int64), np.zeros(0))
 
 
 @compiled()
@@ -64,7 +64,7 @@ def _place(a: int, b: int, n: int, keys: np.ndarray) -> tuple[int, int]:
     key = a * n + b if a < b else b * n + a
     mask = keys.size - 1
     at = (key * 0x9E3779B97F4A7C1 >> 17) & mask
-    while keys[at] != FREE and keys[at] != key:
+    while keys[at] != _FREE and keys[at] != key:
         at = (at + 1) & mask
     return at, key
 
@@ -79,7 +79,7 @@ def _carry(a: int, b: int, c: int, amount: float, n: int, keys: np.ndarray, carr
 
 
 @compiled()
-def pair_table(triples: np.ndarray, amounts: np.ndarray, n: int, room: int) -> tuple[np.ndarray, np.ndarray]:
+def _pair_table(triples: np.ndarray, amounts: np.ndarray, n: int, room: int) -> tuple[np.ndarray, np.ndarray]:
     """Sum up the amount that each pair of the packed conflicts carries, in a hash table with open addressing.
 
     Args:
@@ -89,12 +89,12 @@ def pair_table(triples: np.ndarray, amounts: np.ndarray, n: int, room: int) -> t
         room: number of conflicts that may be added later.
 
     Returns:
-        Keys int64 (slots,), `FREE` if empty, and amounts float64 (slots,).
+        Keys int64 (slots,), `_FREE` if empty, and amounts float64 (slots,).
     """
     slots = 2
     while slots < 4 * (amounts.size + room) + 2:
         slots *= 2
-    keys, carried = np.full(slots, FREE), np.zeros(slots)
+    keys, carried = np.full(slots, _FREE), np.zeros(slots)
     for t in range(amounts.size):
         _carry(triples[t, 0], triples[t, 1], triples[t, 2], amounts[t], n, keys, carried)
     return keys, carried
@@ -135,7 +135,7 @@ def _left(
 
 
 @compiled()
-def pack_conflicts(
+def _pack_conflicts(
     pairs: np.ndarray,
     vectors: np.ndarray,
     labels: np.ndarray,
@@ -159,8 +159,8 @@ def pack_conflicts(
         members: int64 (n,), nodes by cluster.
         starts: int64 (k + 1,), where each cluster begins in ``members``.
         threshold: inner product at which a pair neither attracts nor repels.
-        keys: table of `pair_table`, updated.
-        carried: table of `pair_table`, updated.
+        keys: table of `_pair_table`, updated.
+        carried: table of `_pair_table`, updated.
         triples: int64 (room, 3), output.
         amounts: float64 (room,), output.
 
@@ -170,15 +170,15 @@ def pack_conflicts(
     found = 0
     # The amounts that the pairs of the first node can still carry. They are reused while the first node stays the
     # same.
-    by_x, known = np.empty(labels.size), np.full(labels.size, FREE)
+    by_x, known = np.empty(labels.size), np.full(labels.size, _FREE)
     for p in range(pairs.shape[0]):
         x, a = pairs[p]
         left = _left(vectors, labels, x, a, True, threshold, keys, carried)
         for side in (labels[x], labels[a]):
             size = starts[side + 1] - starts[side]
             first = (a * _STRIDE + x) % size
-            for i in range(min(size, MOST_TRIES)):
-                if left < LEAST or found == amounts.size:
+            for i in range(min(size, _MOST_TRIES)):
+                if left < _LEAST or found == amounts.size:
                     break
                 c = members[starts[side] + (first + i) % size]
                 if c in (x, a):
@@ -186,10 +186,10 @@ def pack_conflicts(
                 if known[c] != x:
                     known[c] = x
                     by_x[c] = _left(vectors, labels, x, c, False, threshold, keys, carried)
-                if by_x[c] < LEAST:
+                if by_x[c] < _LEAST:
                     continue
                 amount = min(left, by_x[c], _left(vectors, labels, a, c, False, threshold, keys, carried))
-                if amount < LEAST:
+                if amount < _LEAST:
                     continue
                 _carry(x, a, c, amount, labels.size, keys, carried)
                 left -= amount
@@ -203,7 +203,7 @@ def pack_conflicts(
 
 
 @compiled()
-def paid_of_rows(
+def _paid_of_rows(
     products: np.ndarray,
     rows: np.ndarray,
     rank: np.ndarray,
@@ -269,7 +269,7 @@ def paid_pairs(
     labels: np.ndarray,
     rows: np.ndarray,
     threshold: float,
-    most: int = MOST_OF_ONE,
+    most: int = _MOST_OF_ONE,
     deadline: Deadline | None = None,
 ) -> tuple[np.ndarray, float]:
     """Pairs of the given rows with any node that the clustering pays for, and the attraction of all their pairs.
@@ -283,31 +283,31 @@ def paid_pairs(
         deadline: after which no further rows are looked at.
 
     Returns:
-        int64 (p, 2), each pair once, by row and the most expensive first, at most `MOST_PAIRS` in all; and the sum of
+        int64 (p, 2), each pair once, by row and the most expensive first, at most `_MOST_PAIRS` in all; and the sum of
         attractive weights.
     """
     rank = np.full(len(vectors), len(rows))
     rank[rows] = np.arange(len(rows))
     found, costs, attraction = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)], 0.0
-    step = max(1, BLOCK_CELLS // max(1, len(vectors)))
+    step = max(1, _BLOCK_CELLS // max(1, len(vectors)))
     for first in range(0, len(rows), step):
         if deadline is not None and deadline.passed:
             break
         some = rows[first : first + step]
         pairs, cost = np.empty((len(some) * most, 2), dtype=np.int64), np.empty(len(some) * most)
         products = vectors[some] @ vectors.T
-        n_found, attracted = paid_of_rows(products, some, rank, labels, threshold, most, pairs, cost)
+        n_found, attracted = _paid_of_rows(products, some, rank, labels, threshold, most, pairs, cost)
         attraction += attracted
         found.append(pairs[:n_found])
         costs.append(cost[:n_found])
     pairs, cost = np.concatenate(found), np.concatenate(costs)
-    if len(pairs) > MOST_PAIRS:
-        pairs = pairs[np.sort(np.argpartition(-cost, MOST_PAIRS)[:MOST_PAIRS])]
+    if len(pairs) > _MOST_PAIRS:
+        pairs = pairs[np.sort(np.argpartition(-cost, _MOST_PAIRS)[:_MOST_PAIRS])]
     return pairs, attraction
 
 
 def pack(
-    vectors: np.ndarray, labels: np.ndarray, pairs: np.ndarray, threshold: float, kept: Conflicts = NONE
+    vectors: np.ndarray, labels: np.ndarray, pairs: np.ndarray, threshold: float, kept: Conflicts = _NONE
 ) -> Conflicts:
     """Pack new conflicts on these pairs, within the part of each pair's weight that existing conflicts leave.
 
@@ -318,10 +318,10 @@ def pack(
         threshold: inner product at which a pair neither attracts nor repels.
         kept: conflicts that were packed before.
     """
-    room = ROOM_PER_PAIR * len(pairs)
-    keys, carried = pair_table(kept.triples, kept.amounts, len(vectors), room)
+    room = _ROOM_PER_PAIR * len(pairs)
+    keys, carried = _pair_table(kept.triples, kept.amounts, len(vectors), room)
     members = np.argsort(labels, kind="stable")
     starts = offsets_of(np.bincount(labels))
     triples, amounts = np.empty((room, 3), dtype=np.int64), np.empty(room)
-    found = pack_conflicts(pairs, vectors, labels, members, starts, threshold, keys, carried, triples, amounts)
+    found = _pack_conflicts(pairs, vectors, labels, members, starts, threshold, keys, carried, triples, amounts)
     return Conflicts(triples[:found], amounts[:found])
