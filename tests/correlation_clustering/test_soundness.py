@@ -378,3 +378,14 @@ def test_groups_of_near_copies_raise_the_bound(monkeypatch: pytest.MonkeyPatch) 
     _, without = transport.transported(graph, labels, Deadline())
     cost = graph.cost(labels)
     assert cost - with_groups < 0.8 * (cost - without)
+
+
+@pytest.mark.parametrize("scale", [2.0**-480, 2.0**480])
+def test_similar_nodes_are_the_same_at_any_scale(scale: float) -> None:
+    labels = np.arange(60) % 3
+    pieces = np.arange(60) % 12
+    weights = random_weights(0, 12)[np.ix_(pieces, pieces)]
+    expected = groups.similar_groups(weights, labels)
+    assert expected.max() + 1 == 12
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(groups.similar_groups(scale * weights, labels), expected)

@@ -9,6 +9,7 @@ sizes p and q change by y / (p q) each. In `GroupDual`, weights, reduced costs a
 nodes.
 """
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -83,7 +84,11 @@ def similar_groups(matrix: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     n = labels.size
     others = np.linspace(0, n - 1, min(n, _OTHERS), dtype=np.int64)
-    profiles = np.ascontiguousarray(matrix[:, others], dtype=np.float32)
+    profiles = matrix[:, others]
+    # Divided by a power of two, so that no weight leaves the range of float32.
+    profiles = np.ldexp(profiles, -math.frexp(float(np.abs(profiles).max(initial=0.0)))[1]).astype(
+        np.float32, order="C"
+    )
     limit = _ALIKE**2 * others.size * float(np.abs(profiles).max(initial=0.0)) ** 2
     order = np.argsort(labels, kind="stable")
     groups, count = np.empty(n, dtype=np.int64), 0
