@@ -119,7 +119,8 @@ _RULES = (
         "is not an event of a cluster on a day",
         "event IS NULL OR event NOT IN ('birth', 'death', 'merge', 'split', 'return') OR cluster IS NULL OR "
         "day IS NULL OR try_strptime(day, '%Y-%m-%d') IS NULL OR windows IS NULL OR windows < 0 OR "
-        "list_count(others) <> len(others) OR list_min(others) < 0",
+        "list_count(others) <> len(others) OR list_min(others) < 0 OR "
+        f"list_max(others) > {_LAST_CLUSTER} OR cluster NOT BETWEEN 0 AND {_LAST_CLUSTER} OR windows > 2**53",
     ),
     # The counts come last, because other faults change them too.
     _Rule(

@@ -158,7 +158,12 @@ ALTERATIONS = {
         "UPDATE conflicts SET c = b",
         "UPDATE conflicts SET amount = 'nan'",
     ],
-    "events": ["UPDATE events SET event = 'x'", "UPDATE events SET day = 'x'", "UPDATE events SET others = [NULL]"],
+    "events": [
+        "UPDATE events SET event = 'x'",
+        "UPDATE events SET day = 'x'",
+        "UPDATE events SET others = [NULL]",
+        "UPDATE events SET cluster = -1",
+    ],
 }
 
 
