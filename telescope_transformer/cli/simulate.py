@@ -25,4 +25,4 @@ def simulate(
 
     settings = SimulationSettings(sources, seed, records_per_source, days, telescope)
     rows = write_simulation(output, settings)
-    say(f"{counted(rows, 'flow record')} of {counted(sources, 'source')} in {output}")
+    say(f"{counted(rows, 'flow record')} of {counted(sources, 'source')} in the Parquet file {output}")
