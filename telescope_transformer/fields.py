@@ -94,9 +94,9 @@ FIELDS = (
             # the transport protocol is used.
             "ipproto ipprotocol protoid transport networktransport networkiananumber connectiontransport "
             "transporttype l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
-            "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
-            "connectioninfoprotocolname protocolname protocolid protonumber protoname transportprotocol "
-            "transportproto layer4protocol networkprotocol"
+            "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt ipv6nxt "
+            "connectioninfoprotocolnum connectioninfoprotocolname protocolname protocolid protonumber protoname "
+            "transportprotocol transportproto layer4protocol networkprotocol"
         ),
     ),
     RecordField(

@@ -10,7 +10,7 @@ Files write the ICMP type and code in several ways, which are distinguished row 
 - as one number in a separate column (ICMP_TYPE of NetFlow version 9, icmpTypeCodeIPv4 of IPFIX).
 
 If a type or code is still above 255 after that, the row is rejected. A type that the file does not give becomes
-`UNKNOWN_ICMP_TYPE`, because type 0 is an echo reply.
+`UNKNOWN_ICMP_TYPE`, because type 0 is an echo reply. Tunnels have 0 in both.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,9 @@ from telescope_transformer.records.text_columns import INVALID, MISSING, VALID
 
 # Of 16 and of 8 bits.
 _LARGEST_PORT, _LARGEST_BYTE = 65_535, 255
+# IP, IPv6, GRE, ESP, AH, IPIP, EtherIP, L2TP and MPLS: what programs write as their ports are the ports of the packet
+# inside, or no ports, such as an SPI.
+_TUNNELS = (4, 41, 47, 50, 51, 94, 97, 115, 137)
 
 
 def parse_ports(raw: Mapping[str, pa.Array], protocols: np.ndarray) -> tuple[Parsed, Parsed]:
@@ -35,10 +38,14 @@ def parse_ports(raw: Mapping[str, pa.Array], protocols: np.ndarray) -> tuple[Par
     src, dst = _column(raw, "src_port", rows), _column(raw, "dst_port", rows)
     icmp = (protocols == ICMP) | (protocols == ICMPV6)
     has_ports = np.isin(protocols, PORT_PROTOCOLS)
+    tunnel = np.isin(protocols, _TUNNELS)
     # In a file without source ports, none counts as missing.
     src_needed = has_ports if "src_port" in raw else np.zeros(rows, dtype=bool)
     ports = [
-        (parsed.values.copy(), np.where(~needed & (parsed.status == MISSING), VALID, parsed.status))
+        (
+            np.where(tunnel, 0, parsed.values),
+            np.where(tunnel | (~needed & (parsed.status == MISSING)), VALID, parsed.status),
+        )
         for parsed, needed in ((src, src_needed), (dst, has_ports))
     ]
     places = np.flatnonzero(icmp)

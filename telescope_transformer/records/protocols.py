@@ -5,6 +5,9 @@ from functools import lru_cache
 
 from telescope_transformer.records.schema import ICMP, ICMPV6, TCP, UDP
 
+IPV6_EXTENSIONS = ("0", "43", "44", "60")
+"""IPv6 extension headers (hop-by-hop, routing, fragment, destination options), which come before the protocol."""
+
 # One line per number: the keyword of IANA's "Assigned Internet Protocol Numbers", then the names of nfdump, of
 # /etc/protocols and of Argus, Zeek and Suricata where they differ.
 _NAMES = """
@@ -12,7 +15,7 @@ _NAMES = """
 1 icmp icmp4 icmpv4
 2 igmp
 3 ggp
-4 ipv4 ipip ipencap ip-in-ip ip
+4 ipv4 ipip ipencap ip-in-ip ip ipnip
 5 st st2
 6 tcp tcp4 tcp6 tcpv4 tcpv6
 7 cbt
@@ -41,7 +44,7 @@ _NAMES = """
 30 netblt netbk
 31 mfe-nsp mfesp
 32 merit-inp meinp
-33 dccp
+33 dccp sep
 34 3pc
 35 idpr
 36 xtp

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from variants import PING, PING6, SECOND, TCP, Variant, Variants, json_lines
+from variants import PING, PING6, SECOND, TCP, TCP6, Variant, Variants, json_lines
 
 from telescope_transformer.records import read_records
 
@@ -476,6 +476,26 @@ VARIANTS.add(
     "tshark, ICMPv6",
     json.dumps([{"_source": {"layers": {"frame": {"frame.time_epoch": str(SECOND)}, **LAYERS6}}}]),
     [PING6],
+)
+BEHIND = {"ipv6.src": "2001:db8::1", "ipv6.dst": "2001:db8::7", "ipv6.nxt": "60"}
+BEHIND_TCP = {"ipv6": BEHIND, "tcp": {"tcp.srcport": "40000", "tcp.dstport": "23"}}
+FRAGMENT = {"ipv6": BEHIND | {"ipv6.nxt": "44"}, "data": {"data.len": "8"}}
+VARIANTS.add(
+    "tshark, IPv6 extension headers",
+    json_lines(
+        *({"_source": {"layers": {"frame": {"frame.time_epoch": SECOND}, **rest}}} for rest in (BEHIND_TCP, FRAGMENT))
+    ),
+    [TCP6],
+    rejected=1,
+)
+INSIDE = {"ip_src": ["192.0.2.1", "10.0.0.1"], "ip_dst": ["198.51.100.7", "10.0.0.2"], "ip_proto": ["47", "6"]}
+INSIDE |= {"tcp_srcport": ["7"], "tcp_dstport": ["8"]}
+CHOSEN6 = {"ipv6_src": ["2001:db8::1"], "ipv6_dst": ["2001:db8::7"], "ipv6_nxt": ["6"]}
+CHOSEN6 |= {"tcp_srcport": ["40000"], "tcp_dstport": ["23"]}
+VARIANTS.add(
+    "tshark ek, chosen fields of a packet inside another, and of IPv6",
+    json_lines(*({"timestamp": f"{SECOND}123", "layers": layers} for layers in (INSIDE, CHOSEN6))),
+    [(*TCP[:2], 47, 0, 0), TCP6],
 )
 OUTER = '"ip": {"ip.src": "192.0.2.1", "ip.dst": "198.51.100.7", "ip.proto": "47"}'
 INNER = '"ip": {"ip.src": "10.0.0.1", "ip.dst": "10.0.0.2", "ip.proto": "50"}'

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from variants import PING, PING6, SECOND, TCP, TCP6, Variant, Variants, json_lines
+from variants import PING, PING6, SECOND, TCP, TCP6, UDP, Variant, Variants, json_lines
 
 from telescope_transformer.records import read_records
 
@@ -223,6 +223,16 @@ VARIANTS.add(
     format="binetflow",
 )
 VARIANTS.add(
+    "ra, answers without a request, and what are no ports",
+    table(
+        A,
+        "1469123456.1, e,icmp,192.0.2.1,0x0004,   ->,198.51.100.7,0x0100,1,60,SRC",
+        "1469123456.1, e,esp,192.0.2.1,,   ->,198.51.100.7,0x20200000,1,60,INT",
+        "1469123456.1, e,ipnip,192.0.2.1,,   ->,198.51.100.7,,1,60,INT",
+    ),
+    [(*TCP[:2], 1, 65535, 0), (*TCP[:2], 50, 0, 0), (*TCP[:2], 4, 0, 0)],
+)
+VARIANTS.add(
     "ra named ports",
     table(A, "1469123456.1, e,tcp,192.0.2.1,40000,   ->,198.51.100.7,telnet,1,60,REQ"),
     [],
@@ -420,6 +430,29 @@ VARIANTS.add(
         "1469123456.1\t2001:db8::1\t2001:db8::7\t6\t40000\t23",
     ),
     [TCP6],
+)
+VARIANTS.add(
+    "tshark, IPv6 extension headers",
+    table(
+        "frame.time_epoch\tipv6.src\tipv6.dst\tipv6.nxt\ttcp.srcport\ttcp.dstport\ticmpv6.type\ticmpv6.code",
+        "1469123456.1\t2001:db8::1\t2001:db8::7\t60\t40000\t23\t\t",
+        "1469123456.1\t2001:db8::1\t2001:db8::7\t0\t\t\t128\t0",
+        "1469123456.1\t2001:db8::1\t2001:db8::7\t44\t\t\t\t",
+    ),
+    [TCP6, PING6],
+    rejected=1,
+)
+VARIANTS.add(
+    "tshark, names of applications",
+    table(
+        "frame.time_epoch\tip.src\tip.dst\t_ws.col.Protocol\ttcp.srcport\ttcp.dstport\tudp.srcport\tudp.dstport",
+        "1469123456.1\t192.0.2.1\t198.51.100.7\tL2TP\t\t\t40000\t53",
+        "1469123456.1\t192.0.2.1\t198.51.100.7\tTELNET\t40000\t23\t\t",
+        "1469123456.1\t192.0.2.1\t198.51.100.7\tIPv4\t\t\t\t",
+        "1469123456.1\t192.0.2.1,198.51.100.7\t198.51.100.7,192.0.2.9\tICMP\t\t\t4321\t53",
+    ),
+    [UDP, TCP, (*TCP[:2], 1, 65535, 0)],
+    rejected=1,
 )
 VARIANTS.add(
     "tshark both",
@@ -713,7 +746,7 @@ def test_tables_of_programs_give_the_expected_records(tmp_path: Path, variant: V
     variant.check(tmp_path)
 
 
-@pytest.mark.parametrize("flags", ["", "...AP.SF   0"])
+@pytest.mark.parametrize("flags", ["", "...AP.SF   0", "........   0"])
 def test_of_both_directions_nfdump_calls_that_of_the_source_incoming(tmp_path: Path, flags: str) -> None:
     line = f"2016-07-21 17:50:56.123     0.000 TCP   {ENDS.format('<->')}  {flags}    1     3     60     180     1\n"
     (tmp_path / "log").write_text(line)

@@ -42,6 +42,11 @@ for name, text, expected, more in (
     ("-v whose second line is cut off", DAY + "IP " + HEADER + ")\n" + LINE, [TCP], {}),
     ("-v IPv6", DAY + "IP6 (hlim 64, next-header TCP (6) payload length: 20) " + ENDS6 + SYN, [TCP6], {}),
     ("-e", DAY + "00:11:22:33:44:55 > 66:77:88:99:aa:bb, ethertype IPv4 (0x0800), length 60: " + ENDS + SYN, [TCP], {}),
+    ("-q -e", DAY + "00:11:22:33:44:55 > 66:77:88:99:aa:bb, IPv4, length 60: " + ENDS + "tcp 0\n", [TCP], {}),
+    ("DCCP", DAY + "IP " + ENDS + "DCCP DCCP-Request (service=0) \n", [(*TCP[:2], 33, *TCP[3:])], {}),
+    ("a protocol by number", DAY + "IP 192.0.2.1 > 198.51.100.7:  ip-proto-253 4\n", [(*TCP[:2], 253, 0, 0)], {}),
+    ("IPv6 in IPv4", DAY + "IP 192.0.2.1 > 198.51.100.7: IP6 " + ENDS6 + SYN, [(*TCP[:2], 41, 0, 0)], {}),
+    ("-ttt", " 00:00:00.731009 IP " + ENDS + SYN, [], {"rejected": 1, "told": "-tttt or -tt"}),
     ("-i any", DAY + "eth0  In  IP " + ENDS + SYN, [TCP], {}),
     ("-X with its bytes", LINE + "\t0x0000:  4500 0028 0001 0000 4006\n" + LINE, [TCP, TCP], {"skipped": 1}),
     ("other protocols are skipped", LINE + DAY + "ARP, Request who-has 198.51.100.7 tell 198.51.100.1, length 46\n", [TCP], {"skipped": 1}),
@@ -57,6 +62,27 @@ for name, text, expected, more in (
     ("two gzip files in one", gzip.compress(LINE.encode()) + gzip.compress(LINE.encode()), [TCP, TCP], {}),
 ):  # fmt: skip
     add(f"tcpdump {name}", text, expected, format="tcpdump", **more)
+for kind, code, text in (
+    (3, 0, "ICMP net 203.0.113.9 unreachable, length 36"),
+    (3, 1, "ICMP host 203.0.113.9 unreachable, length 36"),
+    (3, 4, "ICMP 203.0.113.9 unreachable - need to frag (mtu 1400), length 36"),
+    (3, 7, "ICMP host 203.0.113.9 unreachable - unknown, length 36"),
+    (3, 9, "ICMP net 203.0.113.9 unreachable - admin prohibited, length 36"),
+    (3, 10, "ICMP host 203.0.113.9 unreachable - admin prohibited, length 36"),
+    (3, 13, "ICMP host 203.0.113.9 unreachable - admin prohibited filter, length 36"),
+    (5, 1, "ICMP redirect 203.0.113.9 to host 192.0.2.9, length 48"),
+    (11, 1, "ICMP ip reassembly time exceeded, length 48"),
+):
+    add(f"tcpdump ICMP {kind}.{code}", f"{DAY}IP {TCP[0]} > {TCP[1]}: {text}\n", [(*TCP[:2], 1, kind, code)])
+for kind, code, text in (
+    (1, 3, "ICMP6, destination unreachable,  unreachable address 2001:db8::9, length 60"),
+    (1, 4, "ICMP6, destination unreachable, unreachable port, 2001:db8::9 udp port 6, length 60"),
+    (3, 0, "ICMP6, time exceeded in-transit for 2001:db8::9, length 60"),
+    (3, 1, "ICMP6, time exceeded in-transit (reassembly), length 60"),
+    (131, 0, "ICMP6, multicast listener reportmax resp delay: 0 addr: ::, length 24"),
+    (143, 0, "ICMP6, multicast listener report v2, 1 group record(s), length 28"),
+):
+    add(f"tcpdump ICMPv6 {kind}.{code}", f"{DAY}IP6 {TCP6[0]} > {TCP6[1]}: {text}\n", [(*TCP6[:2], 58, kind, code)])
 add("tcpdump before 1970", LINE.replace("2016", "1931"), [], rejected=1)
 
 FAST = "07/21/2016-17:50:56.123456  [**] [1:2001219:20] ET SCAN {x} -> y [**] [Classification: Attempted Information Leak] [Priority: 2] "
@@ -116,6 +142,7 @@ add(
     format="nfdump-events",
     skipped=2,
 )  # fmt: skip
+add("nfdump events that are flows have no time", "1970-01-01 00:00:00.000" + EVENT[23:], [], rejected=1)
 add("nfdump events of a translator", EVENT.replace("CREATE  Ignore", "ADD"), [TCP], format="nfdump-events")
 add("nfdump raw is refused", "\nFlow Record: \n  Flags        =              0x06 NETFLOW v9\n  proto = 6\n", None)
 add(

@@ -16,6 +16,7 @@ from telescope_transformer.records.columns import (
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.nulls import is_no_time, is_null
 from telescope_transformer.records.ports import from_sender
+from telescope_transformer.records.protocols import IPV6_EXTENSIONS
 from telescope_transformer.records.raw_records import PLACE, ZONE
 
 _PRESENT = ("timestamp", "src_ip")
@@ -67,8 +68,9 @@ def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
         if isinstance(value, dict) and depth < DEEPEST:
             yield from _leaves(value, f"{name}.", depth + 1)
         else:
-            # Kibana gives every value as a list.
-            yield name, value[0] if isinstance(value, list) and len(value) == 1 else value
+            # Kibana gives every value as a list, and tshark -e all values of a packet and of those inside it.
+            is_first = isinstance(value, list) and (len(value) == 1 or (value and prefix.endswith("layers.")))
+            yield name, value[0] if is_first else value
 
 
 _OBSERVERS = ("Fatt", "NGINX", "P0f")
@@ -137,6 +139,8 @@ def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
         fields[PLACE] = True
     if any(fields[field] in (None, "") for field in _PRESENT):
         return None
+    if fields["protocol"] in IPV6_EXTENSIONS and ":" in str(fields["src_ip"]):
+        fields["protocol"] = _layer_above(record, fields["protocol"])
     transport = _transport_of_honeypot(record)
     if transport is not None:
         fields["protocol"] = fields["protocol"] or transport
@@ -166,6 +170,17 @@ def _transport_of_honeypot(record: Mapping[str, Any]) -> str | None:
     if "data_type" in record and ("sensorid" in record or honeypot == "conpot"):
         return "udp" if str(record["data_type"]).lower() in _CONPOT_UDP else "tcp"
     return None
+
+
+def _layer_above(record: Mapping[str, Any], extension: str) -> str | None:
+    """The protocol of a packet of tshark behind an IPv6 extension header; of other records what they say."""
+    within = record.get("_source", record)
+    layers = within.get("layers") if isinstance(within, dict) else None
+    if not isinstance(layers, dict):
+        return extension
+    # `tcp`, or with -e `tcp.srcport` or `tcp_srcport`.
+    names = {key.replace("_", ".").partition(".")[0] for key in layers}
+    return next((name for name in ("tcp", "udp", "icmpv6", "sctp", "dccp") if name in names), None)
 
 
 def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:

@@ -3,6 +3,7 @@ the names that it takes (`stime`), as in Bot-IoT.
 
 A record counts what the source sent: `SrcPkts` and `SrcBytes`. Flows of protocols that do not run over IP are skipped.
 Argus writes the first two bytes of an ICMP header as a hexadecimal source port, with the code in the upper byte.
+Type 4 stands for every answer without a request, such as an echo reply, so it counts as not known.
 ICMPv6 has its type and code as decimal ports.
 Backscatter begins with an answer, so Argus may call its receiver the source. If `SrcPkts` is 0 and `Dir` points back,
 source and destination are therefore exchanged.
@@ -19,6 +20,8 @@ from telescope_transformer.records.text_columns import VALID, parse_integers, te
 _NOT_IP = pa.array([b"arp", b"rarp", b"llc", b"stp", b"lldp", b"loop", b"ether", b"man", b"cdp", b"aoe"], pa.binary())
 # Argus recognises these protocols by their payload; all of them run over UDP.
 _OVER_UDP = pa.array([b"rtp", b"rtcp", b"udt"], pa.binary())
+# Source quench, which is obsolete (RFC 6633).
+_ANSWER = 4
 
 
 def _protocol(raw: Raw) -> pa.Array:
@@ -44,7 +47,7 @@ def _completed(raw: Raw) -> Raw:
     joint = pc.or_(pc.equal(protocol, pa.scalar(b"icmp")), pc.starts_with(raw["src_port"], "0x")).fill_null(False)
     joint = pc.and_(are_icmp(raw["protocol"]), joint)
     numbers, status = parse_integers(text_view(raw["src_port"]))
-    absent = ~(np.asarray(joint) & (status == VALID))
+    absent = ~(np.asarray(joint) & (status == VALID) & (numbers != _ANSWER))
     udp = pc.is_in(protocol, value_set=_OVER_UDP)
     return without_ports(raw, joint) | {
         "protocol": pc.if_else(udp, pa.scalar(b"udp"), protocol),

@@ -125,7 +125,7 @@ PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
 # `-o line` (nfdump's default), `-o long`, `-o extended`, `-o biline`, `-o bilong` and `-o fmt:...`, by the titles of
 # their columns (src/output/output_fmt.c of nfdump). A dot separates the port from an IPv6 address. Large numbers are
 # rounded (`1.2 M`) and therefore left out. In a flow of both directions (`<->`), the source sent what came in.
-_DATE, _NUMBER = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?", r"[\d.]+(?: [KMGT])?"
+_DATE, _NUMBER = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?", r"\d[\d.]*(?: [KMGT])?"
 _SIZE = r"(?:(?P<{0}>\d+)|[\d.]+ [KMGT])(?!\S)"
 _ADDRESS, _PORT = r"(?P<{0}_ip>[0-9.]+|[0-9a-f:]+)", r"(?P<{0}_port>\d+(?:\.\d+)?)"
 _TITLES = {
@@ -175,9 +175,14 @@ def _line_parser(clock: LogClock) -> LineParser:
         found = next(filter(None, (layout.match(line) for layout in layouts if layout)), None)
         if found is None:
             return {} if layouts[0] and layouts is not _UNTITLED and line.lstrip()[:1].isdigit() else None
-        return found.groupdict() | ({"timestamp": None} if found["timestamp"].startswith(_NO_TIME) else {})
+        return _dated(found)
 
     return parse
+
+
+def _dated(found: "re.Match[str]") -> Fields:
+    """The fields of a line; nfdump writes a time of zero for events in its layouts for flows, and vice versa."""
+    return found.groupdict() | ({"timestamp": None} if found["timestamp"].startswith(_NO_TIME) else {})
 
 
 LINE_FORMAT = line_format("nfdump-line", _line_parser, _LINE_OPTIONAL, note=_NO_ZONE)
@@ -197,7 +202,7 @@ def _event_fields(line: str) -> Fields | None:
     found = _EVENT_LINE.match(line)
     if found is None or found["event"] in _NOT_NEW:
         return None
-    return found.groupdict()
+    return _dated(found)
 
 
 EVENT_FORMAT = line_format("nfdump-events", lambda clock: _event_fields, note=_NO_ZONE)

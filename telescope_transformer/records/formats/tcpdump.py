@@ -7,17 +7,18 @@ also as up to version 4.0.
 import re
 
 from telescope_transformer.records.log_lines import PART_OF_RECORD, Fields, line_format
+from telescope_transformer.records.protocols import IPV6_EXTENSIONS
 from telescope_transformer.records.raw_records import NOTE
 
 _LOCAL = "times that tcpdump prints without a zone are taken as UTC; run it with TZ=UTC or -tt"
 _UNDATED = "lines of tcpdump without a date cannot be used: print them with -tttt or -tt, or read the capture itself"
 
 _PACKET = re.compile(
-    r"^(?: *\d{1,10}  )?(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+|\d\d:\d\d:\d\d(?:\.\d+)?) "
+    r"^ ?(?: *\d{1,10}  )?(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+|\d\d:\d\d:\d\d(?:\.\d+)?) "
     # The interface and direction of -i any, the rule of pf, or the link-level header of -e.
     r"(?:\S+ +(?:In|Out|B|M|P) +)?"
     r"(?:rule \S+?\(\w+\)(?: \[[^\]]*\])?:? (?:block|pass|match) in on \S+: (?:IP6? )?|"
-    r"IP6? |ip6?: |\S.{0,400}?\bethertype IPv[46] \(0x[0-9a-f]{4}\)(?:, length \d+)?[:,] )"
+    r"IP6? |ip6?: |\S.{0,400}?(?:\bethertype IPv[46] \(0x[0-9a-f]{4}\)|, IPv[46])(?:, length \d+)?[:,] )"
     r"(?P<header>\(tos\b.*\)$|\((?:class|flowlabel|hlim)\b.*?\bpayload length: \d+\) )?(?P<rest>.*)$"
 )
 _ENDS = re.compile(r"^\s*(?P<src>\S+) > (?P<dst>\S+?): (?P<what>.*)$")
@@ -30,10 +31,8 @@ _IN_HEADER = {
     "ip_id": re.compile(r"\bid (\d+)"),
     "bytes": re.compile(r", length (\d+)[,)]"),
 }
-# IPv6 extension headers (hop-by-hop, routing, fragment, destination options), which come before the protocol.
-_EXTENSIONS = ("0", "43", "44", "60")
 # Checksum notes of -v and IPv6 extension headers, which come before the description of the packet.
-_BEFORE = re.compile(r"^(?:\[[^\]|]*\] |(?:HBH|DSTOPT|srcrt) ?(?:\([^()]*\) *)*)*")
+_BEFORE = re.compile(r"^ *(?:\[[^\]|]*\] |(?:HBH|DSTOPT|srcrt) ?(?:\([^()]*\) *)*)*")
 _FLAGS = re.compile(r"Flags \[([^\]]*)\]")
 # Up to tcpdump 4.0: `S 1:1(0) win 512`, `. ack 1 win 512`, where the point stands for no flag.
 _OLD_FLAGS = re.compile(
@@ -42,29 +41,65 @@ _OLD_FLAGS = re.compile(
 _FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
 _SEQUENCE = re.compile(r", seq (\d+)")
 _CUT = re.compile(r"^\[\|(\w+)\]")
-_NAMES = {"GREv0": "gre", "GREv1": "gre", "ESP": "esp", "AH": "ah", "igmp": "igmp", "sctp": "sctp", "PIMv2": "pim"}
+_NAMES = {"DCCP": "dccp", "GREv0": "gre", "GREv1": "gre", "ESP": "esp", "AH": "ah", "IP6": "ipv6", "igmp": "igmp"}
+_NAMES |= {"sctp": "sctp", "PIMv2": "pim", "VRRPv2": "vrrp", "VRRPv3": "vrrp"}
 _BY_NUMBER = re.compile(r"^ip-proto-(\d+)")
-_ICMP_KINDS = (
-    (re.compile(r"^ICMP echo request"), 8, 0),
-    (re.compile(r"^ICMP echo reply"), 0, 0),
-    (re.compile(r"^ICMP net \S+ unreachable(?:,|$)"), 3, 0),
-    (re.compile(r"^ICMP host \S+ unreachable(?:,|$)"), 3, 1),
-    (re.compile(r"^ICMP host \S+ unreachable - admin prohibited filter"), 3, 13),
-    (re.compile(r"^ICMP host \S+ unreachable - admin prohibited(?:,|$)"), 3, 10),
-    (re.compile(r"^ICMP \S+ protocol \S+ unreachable"), 3, 2),
-    (re.compile(r"^ICMP \S+ (?:udp|tcp) port \S+ unreachable"), 3, 3),
-    (re.compile(r"^ICMP time exceeded in-transit"), 11, 0),
-    (re.compile(r"^ICMP time stamp query"), 13, 0),
-    (re.compile(r"^ICMP time stamp reply"), 14, 0),
-    (re.compile(r"^ICMP address mask request"), 17, 0),
-    (re.compile(r"^ICMP6, echo request"), 128, 0),
-    (re.compile(r"^ICMP6, echo reply"), 129, 0),
-    (re.compile(r"^ICMP6, router solicitation"), 133, 0),
-    (re.compile(r"^ICMP6, router advertisement"), 134, 0),
-    (re.compile(r"^ICMP6, neighbor solicitation"), 135, 0),
-    (re.compile(r"^ICMP6, neighbor advertisement"), 136, 0),
-    (re.compile(r"^ICMP6, multicast listener report v2"), 143, 0),
-)
+# Type, code and the beginning of the description of each kind of ICMP packet.
+_ICMP_TEXTS = r"""
+0 0 ICMP echo reply
+3 0 ICMP net \S+ unreachable
+3 1 ICMP host \S+ unreachable
+3 2 ICMP \S+ protocol \S+ unreachable
+3 3 ICMP \S+ (?:udp|tcp) port \S+ unreachable
+3 4 ICMP \S+ unreachable - need to frag
+3 5 ICMP \S+ unreachable - source route failed
+3 6 ICMP net \S+ unreachable - unknown
+3 7 ICMP host \S+ unreachable - unknown
+3 8 ICMP \S+ unreachable - source host isolated
+3 9 ICMP net \S+ unreachable - admin prohibited
+3 10 ICMP host \S+ unreachable - admin prohibited
+3 11 ICMP net \S+ unreachable - tos prohibited
+3 12 ICMP host \S+ unreachable - tos prohibited
+3 13 ICMP host \S+ unreachable - admin prohibited filter
+3 14 ICMP host \S+ unreachable - host precedence violation
+3 15 ICMP host \S+ unreachable - precedence cutoff
+4 0 ICMP source quench
+5 0 ICMP redirect \S+ to net
+5 1 ICMP redirect \S+ to host
+5 2 ICMP redirect-tos \S+ to net
+5 3 ICMP redirect-tos \S+ to host
+8 0 ICMP echo request
+11 0 ICMP time exceeded in-transit
+11 1 ICMP ip reassembly time exceeded
+13 0 ICMP time stamp query
+14 0 ICMP time stamp reply
+17 0 ICMP address mask request
+18 0 ICMP address mask is
+1 0 ICMP6, destination unreachable, +unreachable route
+1 1 ICMP6, destination unreachable, +unreachable prohibited
+1 2 ICMP6, destination unreachable, +beyond scope
+1 3 ICMP6, destination unreachable, +unreachable address
+1 4 ICMP6, destination unreachable, +unreachable port
+2 0 ICMP6, packet too big
+3 0 ICMP6, time exceeded in-transit
+3 1 ICMP6, time exceeded in-transit \(reassembly\)
+128 0 ICMP6, echo request
+129 0 ICMP6, echo reply
+130 0 ICMP6, multicast listener query
+131 0 ICMP6, multicast listener report
+132 0 ICMP6, multicast listener done
+133 0 ICMP6, router solicitation
+134 0 ICMP6, router advertisement
+135 0 ICMP6, neighbor solicitation
+136 0 ICMP6, neighbor advertisement
+137 0 ICMP6, redirect
+143 0 ICMP6, multicast listener report v2
+"""
+# A longer text of the list, with another type or code, may follow.
+_ICMP_KINDS = [
+    (re.compile(text + r"(?! -| filter| \(reassembly| v2)"), kind, code)
+    for kind, code, text in (line.split(" ", 2) for line in _ICMP_TEXTS.strip().splitlines())
+]
 _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes")
 
 
@@ -98,7 +133,7 @@ def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
     fields: Fields = {name: match[1] if match else None for name, match in found.items()}
     src, dst = _END.match(ends["src"]), _END.match(ends["dst"])
     what = _BEFORE.sub("", ends["what"])
-    if fields["protocol"] is None or fields["protocol"] in _EXTENSIONS:
+    if fields["protocol"] is None or fields["protocol"] in IPV6_EXTENSIONS:
         fields["protocol"] = _protocol(what, bool(src and src[2] and dst and dst[2]))
     fields |= {"timestamp": time, "src_ip": src[1] if src else ends["src"], "src_port": src[2] if src else None}
     fields |= {"dst_ip": dst[1] if dst else ends["dst"], "dst_port": dst[2] if dst else None}

@@ -5,10 +5,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
-from telescope_transformer.records.ports import without_ports
-from telescope_transformer.records.schema import PORT_PROTOCOLS
+from telescope_transformer.records.ports import without_icmp_ports
+from telescope_transformer.records.protocols import IPV6_EXTENSIONS
 
-_WITH_PORTS = pa.array([str(number).encode() for number in PORT_PROTOCOLS], pa.binary())
+# Layers that tell the protocol of a packet if the field of its IP header does not.
+_TRANSPORTS = {"tcp": b"6", "udp": b"17", "sctp": b"132", "dccp": b"33", "icmpv6": b"58"}
+_EXTENSIONS = pa.array([number.encode() for number in IPV6_EXTENSIONS], pa.binary())
+_NOTHING = pa.scalar(None, pa.binary())
 
 
 def _first_value(column: pa.Array) -> pa.Array:
@@ -22,12 +25,24 @@ def _are_ip(raw: Raw) -> np.ndarray:
     return np.asarray(pc.greater(pc.binary_length(raw["src_ip"].fill_null(b"")), 0))
 
 
+def _protocol(first: Raw) -> pa.Array:
+    """The protocols; of IPv6 extension headers and names (of applications, or of IP), those of the layer above."""
+    protocol, sources = first["protocol"], first["src_ip"].cast(pa.string())
+    is_extension = pc.and_(pc.is_in(protocol, value_set=_EXTENSIONS), pc.match_substring(sources, ":"))
+    is_told = pc.and_not(pc.match_substring_regex(protocol, r"^(?i:\d+|icmp|icmpv6)$"), is_extension)
+    is_none = pc.or_(is_extension, pc.match_substring_regex(protocol, r"^(?i:ipv[46])$"))
+    layers = [
+        pc.if_else(pc.greater(pc.binary_length(first[layer]), 0), pa.scalar(number), _NOTHING)
+        for layer, number in _TRANSPORTS.items()
+        if layer in first
+    ]
+    return pc.if_else(is_told, protocol, pc.coalesce(*layers, pc.if_else(is_none, _NOTHING, protocol)))
+
+
 def _completed(raw: Raw) -> Raw:
-    """The first value of each field. Ports beside ICMP or a tunnel are those of the packet inside."""
+    """The first value of each field, and the transport protocol. Ports beside ICMP are those of the packet inside."""
     first = {field: column if field == "timestamp" else _first_value(column) for field, column in raw.items()}
-    protocol = first["protocol"]
-    told = pc.match_substring_regex(protocol, r"^(?i:\d+|icmp|icmpv6)$")
-    return without_ports(first, pc.and_not(told, pc.is_in(protocol, value_set=_WITH_PORTS)))
+    return without_icmp_ports(first | {"protocol": _protocol(first)})
 
 
 FORMAT = table_format(
@@ -47,6 +62,7 @@ FORMAT = table_format(
             "ip_id": ["ip.id"],
             "tcp_seq": ["tcp.seq_raw"],
             "bytes": ["ip.len"],
+            **{layer: [f"{layer}.srcport", f"{layer}.dstport", f"{layer}.type"] for layer in _TRANSPORTS},
         },
         keep=_are_ip,
         complete=_completed,
