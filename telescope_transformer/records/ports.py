@@ -53,6 +53,8 @@ def parse_ports(raw: Mapping[str, pa.Array], protocols: np.ndarray) -> tuple[Par
         found = _icmp({field: column.take(pa.array(places)) for field, column in raw.items()}, src, dst, places)
         for (numbers, status), (values, how) in zip(ports, found, strict=True):
             numbers[places], status[places] = values, how
+        # Type 0 of ICMPv6 is reserved (RFC 4443), so an exporter that writes it gives no type.
+        ports[0][0][(protocols == ICMPV6) & (ports[0][0] == 0)] = UNKNOWN_ICMP_TYPE
     return Parsed(*ports[0]), Parsed(*ports[1])
 
 
