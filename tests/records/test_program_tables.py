@@ -20,6 +20,8 @@ def table(header: str, *rows: str) -> str:
 L = "ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,das"
 R = "2016-07-21 17:50:56,2016-07-21 17:50:57,0.500,192.0.2.1,198.51.100.7,40000,23,TCP,......S.,0,0,3,180,0,0,1,2,0,0"
 VARIANTS.add("nf csv", table(L, R), [TCP], format="nfdump-csv")
+TUNNEL = R.replace("192.0.2.1,198.51.100.7,40000,23,TCP", "0.0.0.0,0.0.0.0,0,0,GRE")
+VARIANTS.add("nf csv, the row of a tunnel", table(L, TUNNEL, R), [TCP], skipped=1)
 VARIANTS.add("nf csv +ms", table(L, R.replace("17:50:56,", "17:50:56.123,")), [TCP])
 VARIANTS.add(
     "nf csv summary",
@@ -175,6 +177,13 @@ VARIANTS.add(
     "2|1469123456123|1469123457000|6|0|0|0|3221225985|40000|0|0|0|3325256711|23|0|0|1|2|2|0|1|60\n",
     [TCP],
     format="nfdump-pipe",
+)
+VARIANTS.add(
+    "nf pipe, the row of a tunnel",
+    "2|1469123456123|1469123457000|47|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n"
+    "2|1469123456123|1469123457000|6|0|0|0|3221225985|40000|0|0|0|3325256711|23|0|0|1|2|2|0|1|60\n",
+    [TCP],
+    skipped=1,
 )
 VARIANTS.add(
     "nf pipe icmp",

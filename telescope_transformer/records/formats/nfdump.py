@@ -39,6 +39,16 @@ _TRAILERS = (b"Summary", b"No matching flows")
 _CSV_HEADERS = (b"ts,te,td,sa,da,sp,dp,pr", b"firstSeen,duration,proto,srcAddr,srcPort")
 
 
+_NO_ADDRESS = pa.array([b"0.0.0.0", b"::", b"0"], pa.binary())
+_PIPE_WORDS = tuple(f"{end}{index}" for end in ("sa", "da") for index in range(4))
+
+
+def _have_addresses(raw: Raw) -> np.ndarray:
+    """Rows with an address. For a flow in a tunnel, `csv` and `pipe` have another row of the tunnel without any."""
+    names = [name for name in ("src_ip", "dst_ip", *_PIPE_WORDS) if name in raw]
+    return ~np.logical_and.reduce([np.asarray(pc.is_in(raw[name], value_set=_NO_ADDRESS)) for name in names])
+
+
 def _completed(raw: Raw) -> Raw:
     """Drop zero times, and source ports of ICMP. The ICMP destination port is `type.code` or one number."""
     nothing = pa.scalar(None, pa.binary())
@@ -61,6 +71,7 @@ CSV_FORMAT = table_format(
             "bytes": ["ibyt", "bytes"],
         },
         note=_NO_ZONE,
+        keep=_have_addresses,
         complete=_completed,
         trailers=_TRAILERS,
     ),
@@ -106,9 +117,10 @@ _PIPE = KnownTable(
     {
         **{name: [name] for name in ("timestamp", "millis", "protocol", "src_port", "dst_port", "tcp_flags")},
         **{name: [name] for name in ("packets", "bytes", "family")},
-        **{f"{end}{index}": [f"{end}{index}"] for end in ("sa", "da") for index in range(4)},
+        **{name: [name] for name in _PIPE_WORDS},
         **{"src_ip": ["sa3"], "dst_ip": ["da3"]},
     },
+    keep=_have_addresses,
     complete=_pipe_completed,
 )
 
