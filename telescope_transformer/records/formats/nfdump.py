@@ -46,7 +46,8 @@ _PIPE_WORDS = tuple(f"{end}{index}" for end in ("sa", "da") for index in range(4
 def _have_addresses(raw: Raw) -> np.ndarray:
     """Rows with an address. For a flow in a tunnel, `csv` and `pipe` have another row of the tunnel without any."""
     names = [name for name in ("src_ip", "dst_ip", *_PIPE_WORDS) if name in raw]
-    return ~np.logical_and.reduce([np.asarray(pc.is_in(raw[name], value_set=_NO_ADDRESS)) for name in names])
+    absent = np.stack([np.asarray(pc.is_in(raw[name], value_set=_NO_ADDRESS)) for name in names])
+    return np.asarray(~absent.all(axis=0))
 
 
 def _completed(raw: Raw) -> Raw:
