@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import torch
 
 from telescope_transformer.embedding import CHUNK_WINDOWS, KEPT_COLUMNS, embed_windows, embeddings_table
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.files import replacing
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.preparation import read_manifest
@@ -71,7 +71,7 @@ def _open_windows(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
     missing = {"source", "start", "end", "n_records", "timestamp"} - set(file.schema_arrow.names)
     if missing:
         raise InputError(f"{path} is not a file of windows: it has no column {sorted(missing)[0]!r}")
@@ -87,4 +87,4 @@ def _read_windows(path: Path, encoder: WindowEncoder) -> Iterator[pa.Table]:
         for batch in file.iter_batches(CHUNK_WINDOWS, columns=columns):
             yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: damaged: {error}") from error
+        raise InputError(f"{path}: damaged: {reason(error)}") from error

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from telescope_transformer.errors import CheckpointError
+from telescope_transformer.errors import CheckpointError, reason
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained, weight_files
 from telescope_transformer.hub.checkpoints import TOKENIZER_FILES
@@ -106,7 +106,7 @@ def save_checkpoint(
             else:
                 write_text(folder / name, json.dumps(values, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot write {folder}: {error}") from error
+        raise CheckpointError(f"cannot write {folder}: {reason(error)}") from error
 
 
 @contextmanager

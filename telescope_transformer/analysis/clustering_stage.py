@@ -40,7 +40,7 @@ from telescope_transformer.correlation_clustering import (
     refine,
 )
 from telescope_transformer.correlation_clustering.graph import Graph
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.memory import release_memory
@@ -203,7 +203,7 @@ def read_clusters(work: Path) -> Clusters:
         )
         return Clusters(labels, margins, confidence, json.loads((folder / SOLUTION).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{folder}: no clusters: {error}; run telescope cluster {work}") from error
+        raise DatasetError(f"{folder}: no clusters: {reason(error)}; run telescope cluster {work}") from error
 
 
 def calibration_for(

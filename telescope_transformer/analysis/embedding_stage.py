@@ -16,7 +16,7 @@ from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_
 from telescope_transformer.arrays import create_array
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.hub import SHIPPED, SHIPPED_CHECKPOINT, checkpoint_folder
 from telescope_transformer.memory import release_memory
@@ -128,7 +128,7 @@ def adaptation_facts(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DatasetError(f"{path} does not describe an adaptation: {error}") from error
+        raise DatasetError(f"{path} does not describe an adaptation: {reason(error)}") from error
 
 
 def unseen_windows(model: str | None, sources: pa.ChunkedArray) -> np.ndarray | None:
@@ -286,7 +286,9 @@ def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -
     try:
         vectors: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: the embeddings cannot be read: {error}; run telescope embed {work}") from error
+        raise DatasetError(
+            f"{path}: the embeddings cannot be read: {reason(error)}; run telescope embed {work}"
+        ) from error
     if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:
         raise DatasetError(f"{path}: {vectors.dtype} {vectors.shape} are not embeddings of {number} windows")
     return vectors

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.arrays import positions_in_equal_runs
-from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.errors import DatasetError, InputError, reason
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.evaluation.plan import LabelFile, Telescope
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
@@ -89,7 +89,7 @@ def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
     try:
         ranges = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: not a Parquet file of labels: {error}") from error
+        raise InputError(f"{path}: not a Parquet file of labels: {reason(error)}") from error
     if "list" not in ranges.column_names:
         raise InputError(f"{path}: the table of labels has no column list")
     names = pc.unique(windows["source"])

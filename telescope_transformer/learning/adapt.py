@@ -27,7 +27,7 @@ from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import one_thread
-from telescope_transformer.errors import TrainingError
+from telescope_transformer.errors import TrainingError, reason
 from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
@@ -351,7 +351,7 @@ def _read_plan(path: Path) -> Mapping[str, Any]:
         if not isinstance(plan["steps"], int) or plan["steps"] < 1:
             raise ValueError(f"steps are {plan['steps']!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise TrainingError(f"{path}: not a plan of an adaptation: {error}") from error
+        raise TrainingError(f"{path}: not a plan of an adaptation: {reason(error)}") from error
     return plan
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.arrays import create_array, offsets_of
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.files import file_digest
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.preparation import read_manifest
@@ -142,7 +142,7 @@ def _read(shard: Path, columns: list[str]) -> pa.Table:
     try:
         return pq.read_table(shard, columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{shard} is damaged: {error}") from error
+        raise DatasetError(f"{shard} is damaged: {reason(error)}") from error
 
 
 def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:

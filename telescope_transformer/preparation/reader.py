@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.extras import require
 from telescope_transformer.preparation.manifest import Manifest, read_manifest
 from telescope_transformer.preparation.settings import SPLITS, WHOLE
@@ -120,7 +120,7 @@ def read_sources(directory: str | Path) -> pa.Table:
     try:
         table = pa.concat_tables([pq.read_table(Path(directory) / path) for path in manifest.source_files])
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{directory}: the table of sources is damaged: {error}") from error
+        raise DatasetError(f"{directory}: the table of sources is damaged: {reason(error)}") from error
     return merged_sources(table) if len(manifest.ingests) > 1 else table
 
 
@@ -133,7 +133,7 @@ def read_destinations(directory: str | Path) -> dict[int, str]:
         table = pq.read_table(path)
         return dict(zip(table["fold"].to_pylist(), table["text"].to_pylist(), strict=True))
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise DatasetError(f"{path} is damaged: {error}") from error
+        raise DatasetError(f"{path} is damaged: {reason(error)}") from error
 
 
 def _schema(directory: str | Path, manifest: Manifest, columns: Sequence[str] | None) -> pa.Schema:
@@ -158,6 +158,6 @@ def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> 
                 found += batch.num_rows
                 yield pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise DatasetError(f"{path} is damaged: {error}") from error
+        raise DatasetError(f"{path} is damaged: {reason(error)}") from error
     if found != file.windows:
         raise DatasetError(f"{path} has {counted(found, 'window')}, the manifest says {file.windows}")
