@@ -3,7 +3,7 @@
 import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -82,3 +82,18 @@ def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.mem
                 if error.errno not in _NOT_SUPPORTED:
                     raise OSError(error.errno, error.strerror, str(path)) from error
     return array
+
+
+def load_array(path: str | os.PathLike[str], mode: Literal["r", "c"] | None = None) -> np.ndarray:
+    """Load the array of a .npy file, or memory-map it in a mode of `numpy.memmap`.
+
+    Raises:
+        OSError, ValueError: if there is no such file, or it holds anything else.
+    """
+    try:
+        found = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except EOFError as error:
+        raise ValueError("the file is empty") from error
+    if not isinstance(found, np.ndarray):
+        raise ValueError("the file is an archive, not an array")
+    return found

@@ -370,3 +370,69 @@ def test_the_single_commands_give_what_analyze_gives(flows, tmp_path, monkeypatc
     for summary in (whole, single):
         summary["solution"].pop("seconds")
     assert whole == single
+
+
+def _write_rows(path: Path, change) -> None:
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def _write_json(path: Path, change) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _without_values(table: pa.Table, name: str) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.nulls(len(table), table[name].type))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("manifest.json", lambda path: _write_json(path, lambda found: found.update(fields=-1))),
+        ("manifest.json", lambda path: _write_json(path, lambda found: found["days"].append(2**70))),
+        ("clusters/solution.json", lambda path: _write_json(path, lambda found: found.update(solution=[]))),
+        (
+            "clusters/solution.json",
+            lambda path: _write_json(path, lambda found: found.update(calibration={"slope": 1})),
+        ),
+        ("clusters/labels.npy", lambda path: path.write_bytes(b"")),
+        ("clusters/labels.npy", lambda path: np.save(path, np.load(path) - 10**6)),
+        ("clusters/margins.npy", lambda path: np.save(path, np.load(path)[:-1])),
+        ("clusters/margins.npy", lambda path: np.save(path, np.load(path).astype(np.float64))),
+        ("embeddings/embeddings.npy", lambda path: path.write_bytes(b"")),
+        ("embeddings/embeddings.npy", lambda path: np.savez(path.open("wb"), np.zeros(3))),
+        ("rejects.parquet", lambda path: path.write_bytes(b"")),
+        ("rejects.parquet", lambda path: _write_rows(path, lambda table: table.drop_columns(["row"]))),
+        (
+            "sources-shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: table.drop_columns(["services"])),
+        ),
+        (
+            "sources-shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _without_values(table, "services")),
+        ),
+        (
+            "windows/shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _without_values(table, "source")),
+        ),
+        (
+            "windows/shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _without_values(table, "timestamp")),
+        ),
+    ],
+)
+def test_an_altered_file_of_a_work_folder_is_named(analysed: Path, tmp_path: Path, name: str, damage) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(analysed, work)
+    damage(work / name)
+    with pytest.raises(DatasetError, match=Path(name).name):
+        run.describe(work, SETTINGS, embed=PortShares(None), say=lambda text: None)
+
+
+@pytest.fixture(scope="module")
+def analysed(records: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("analysed")
+    pq.write_table(records, folder / "records.parquet")
+    analyze(folder / "records.parquet", SETTINGS, work=folder / "work")
+    return folder / "work"

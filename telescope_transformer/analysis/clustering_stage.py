@@ -31,6 +31,7 @@ from telescope_transformer.analysis.embedding_stage import (
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows, windows_in
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, MODEL, made_of, run_stage
+from telescope_transformer.arrays import load_array
 from telescope_transformer.calibration import Calibration, calibrate
 from telescope_transformer.correlation_clustering import (
     CorrelationClustering,
@@ -45,8 +46,10 @@ from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.memory import release_memory
 from telescope_transformer.placement import Embed
-from telescope_transformer.preparation import EngineSettings, read_heads
+from telescope_transformer.preparation import EngineSettings, read_heads, read_manifest
 from telescope_transformer.progress import Say
+from telescope_transformer.report.summary_check import SUMMARY
+from telescope_transformer.shapes import OrNull, check_shape
 from telescope_transformer.similarity import blend_by_source, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.words import certificate, clusters_in_words, counted, percent
@@ -64,6 +67,9 @@ SUFFICIENT_GAP = 0.01
 # Most windows that a calibration is fitted to or checked on.
 MOST_CALIBRATED = 20_000
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
+# The type of each file's values, one for each window.
+ARRAYS = {LABELS: np.int64, MARGINS: np.float32, CONFIDENCE: np.float32}
+SHAPE: dict[str, Any] = {"solution": SUMMARY["solution"] | {"threshold": "number"}, "calibration": OrNull({})}
 
 
 def cluster_stage(
@@ -94,8 +100,7 @@ def cluster_stage(
 
     if not run_stage(work / CLUSTERS, ingredients, build):
         say("using the existing clusters")
-    solution: dict[str, Any] = read_clusters(work).facts["solution"]
-    return solution
+    return read_clusters(work).solution
 
 
 def _write_clusters(
@@ -181,29 +186,45 @@ class Clusters(NamedTuple):
         margins: float32 (n,), how clearly each window belongs to its cluster.
         confidence: float32 (n,), for windows with few records the probability that the most similar cluster is the
             right one; NaN for other windows.
-        facts: `solution` and `calibration`, plain values.
+        solution: facts about the clustering, plain values.
+        calibration: of the windows, or of the checkpoint; None if there is none.
     """
 
     labels: np.ndarray
     margins: np.ndarray
     confidence: np.ndarray
-    facts: dict[str, Any]
+    solution: dict[str, Any]
+    calibration: Calibration | None
 
 
 def read_clusters(work: Path) -> Clusters:
     """Read the clusters of a work folder's windows, numbered 0..k-1 from the largest.
 
     Raises:
-        DatasetError: if there are none, or they are damaged.
+        DatasetError: if there are none, or they are damaged; the message names the file.
     """
+    number = sum(file.windows for file in read_manifest(work).files)
     folder = work / CLUSTERS
+    path = folder / SOLUTION
     try:
-        labels, margins, confidence = (
-            np.load(folder / name, allow_pickle=False) for name in (LABELS, MARGINS, CONFIDENCE)
-        )
-        return Clusters(labels, margins, confidence, json.loads((folder / SOLUTION).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{folder}: no clusters: {reason(error)}; run telescope cluster {work}") from error
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        check_shape(facts, SHAPE)
+        calibration = Calibration.from_dict(facts["calibration"]) if facts["calibration"] else None
+        arrays = {}
+        for name, kind in ARRAYS.items():
+            path = folder / name
+            arrays[name] = load_array(path)
+            if arrays[name].dtype != kind or arrays[name].shape != (number,):
+                raise ValueError(
+                    f"{arrays[name].dtype} {arrays[name].shape} is not a value for each of {number} windows"
+                )
+        if (arrays[LABELS] < 0).any() or arrays[LABELS].max(initial=0) >= max(1, number):
+            path = folder / LABELS
+            raise ValueError("labels are not numbers of clusters")
+    except (OSError, ValueError, RecursionError) as error:
+        first = f"delete {folder} and " if folder.exists() else ""
+        raise DatasetError(f"{path}: no clusters: {reason(error)}; {first}run telescope cluster {work}") from error
+    return Clusters(arrays[LABELS], arrays[MARGINS], arrays[CONFIDENCE], facts["solution"], calibration)
 
 
 def calibration_for(

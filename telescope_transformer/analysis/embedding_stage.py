@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding, model_files
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
-from telescope_transformer.arrays import create_array
+from telescope_transformer.arrays import create_array, load_array
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError, reason
@@ -25,6 +25,8 @@ from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.progress import Say
+from telescope_transformer.report.summary_check import ADAPTATION
+from telescope_transformer.shapes import check_shape
 from telescope_transformer.windows import Windows
 from telescope_transformer.words import counted
 
@@ -126,9 +128,11 @@ def adaptation_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"adapted": False}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        check_shape(facts, ADAPTATION)
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} does not describe an adaptation: {reason(error)}") from error
+    return facts
 
 
 def unseen_windows(model: str | None, sources: pa.ChunkedArray) -> np.ndarray | None:
@@ -284,11 +288,11 @@ def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -
     """
     path = work / EMBEDDINGS / ARRAY
     try:
-        vectors: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
+        vectors = load_array(path, mode)
     except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{path}: the embeddings cannot be read: {reason(error)}; run telescope embed {work}"
-        ) from error
+        first = f"delete {path.parent} and " if path.parent.exists() else ""
+        why = f"the embeddings cannot be read: {reason(error)}"
+        raise DatasetError(f"{path}: {why}; {first}run telescope embed {work}") from error
     if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:
         raise DatasetError(f"{path}: {vectors.dtype} {vectors.shape} are not embeddings of {number} windows")
     return vectors

@@ -29,8 +29,7 @@ from telescope_transformer.analysis.tables import (
     windows_table,
 )
 from telescope_transformer.analysis.work import MODEL, copy_folder, working_in
-from telescope_transformer.calibration import Calibration
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.fields import DAY
 from telescope_transformer.files import file_digest, text_digest
 from telescope_transformer.labels import read_owners
@@ -201,7 +200,6 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
     heads = read_heads(folder)
     vectors = open_embeddings(folder, heads.num_rows)
     clusters = read_clusters(folder)
-    found = clusters.facts
     table = windows_table(heads, vectors, clusters.labels, clusters.margins, clusters.confidence)
     say("describing the clusters")
     owners = read_owners(settings.networks)
@@ -212,7 +210,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
     explain(profiles, table, counted_records, folder, embed, settings)
     name_clusters(profiles)
     table = table.append_column("service", service_texts(counted_records.services))
-    solution, levels = found["solution"], None
+    solution, levels = clusters.solution, None
     if settings.granularity:
         say("clustering at coarser and finer thresholds")
         levels, solution["granularity"] = threshold_sweep(table, vectors, profiles, solution["threshold"])
@@ -228,7 +226,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
         counts=manifest.counts(),
         rejects=_rejects(folder, manifest),
         sensors=dict(manifest.sensors),
-        calibration=Calibration.from_dict(found["calibration"]) if found["calibration"] else None,
+        calibration=clusters.calibration,
         granularity=levels,
         traffic=manifest.days,
         adaptation=adaptation_facts(folder / MODEL) if (folder / MODEL).is_dir() and settings.model is None else None,
@@ -251,8 +249,14 @@ def _drawn_span(heads: pa.Table, manifest: Manifest) -> tuple[int, int]:
 
 
 def _rejects(folder: Path, manifest: Manifest) -> pa.Table:
-    tables = [pq.read_table(folder / ingest.rejects) for ingest in manifest.ingests]
-    return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *(table.cast(REJECTS_SCHEMA) for table in tables)])
+    tables = [REJECTS_SCHEMA.empty_table()]
+    for ingest in manifest.ingests:
+        path = folder / ingest.rejects
+        try:
+            tables.append(pq.read_table(path).select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA))
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise DatasetError(f"{path} is damaged: {reason(error)}") from error
+    return pa.concat_tables(tables)
 
 
 def threshold_sweep(

@@ -30,6 +30,10 @@ def push(
 
     if dataset and metric:
         raise typer.BadParameter("give --dataset or --metric, not both")
+    if metrics is not None and (dataset or metric):
+        raise typer.BadParameter("--metrics is for a model: it cannot be combined with --dataset or --metric")
+    if licence is not None and metric:
+        raise typer.BadParameter("--licence is for a model or a dataset: it cannot be combined with --metric")
     what = "dataset" if dataset else "metric" if metric else "model"
     url = push_to_hub(source, name, what=what, private=private, revision=revision, licence=licence, metrics=metrics)
     typer.echo(url)

@@ -71,9 +71,15 @@ def read_measurements(path: Path) -> list[Measurement]:
     Raises:
         InputError: if a result is malformed; the message names the file, the position and the value.
     """
-    rows = read_json(path) or []
+    if not path.is_file():
+        return []
+    rows = read_json(path)
     if isinstance(rows, dict):
-        rows = rows.get("results", [])
+        if not isinstance(rows.get("results"), list):
+            raise InputError(f"{path}: not a metrics.json of an evaluation: it has no list of results")
+        rows = rows["results"]
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: not a metrics.json of an evaluation: it is neither an object nor a list")
     measurements = []
     for place, row in enumerate(rows):
         try:

@@ -14,11 +14,31 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.preparation.settings import SPLITS, WHOLE, WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
+from telescope_transformer.shapes import OrNull, check_shape
 from telescope_transformer.words import counted
 
 # Increased when older releases would misread the dataset. Version 3 lists all services of each source.
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
+# The shape of the manifest, whose numbers and lists are used without further checks.
+SHAPE: dict[str, Any] = {
+    **dict.fromkeys(("window", "min_records", "shards"), "count"),
+    "seed": "number",
+    "session_gap?": OrNull("number"),
+    "has_splits?": "flag",
+    **{name: ["text"] for name in ("fields", "annotations")},
+    "files": [
+        {"path": "text", "split": "text", **dict.fromkeys(("shard", "windows", "records", "sources"), "count")}
+        | {"generation?": "count"}
+    ],
+    "ingests": [
+        {"generation": "count", "engine": "text", "counts": "counts", "rejects": "text", "seconds": "number"}
+        | {"inputs": [{"file": "text", "digest": "text"}]}
+    ],
+    "sensors?": "texts",
+    "days?": "days",
+    "source_files?": ["text"],
+}
 README = "README.md"
 
 
@@ -141,8 +161,9 @@ def _readme(manifest: Manifest) -> str:
 def _from_json(path: Path, content: Mapping[str, Any]) -> Manifest:
     known = {name: content[name] for name in Manifest.__dataclass_fields__ if name in content}
     try:
+        check_shape(known, SHAPE)
         known["files"] = [ShardFile(**entry) for entry in content["files"]]
         known["ingests"] = [Ingest(**entry) for entry in content["ingests"]]
         return Manifest(**known)
-    except (KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is damaged: {error}") from error

@@ -5,13 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.extras import require
+from telescope_transformer.fields import WINDOW_FIELDS
 from telescope_transformer.preparation.manifest import Manifest, read_manifest
 from telescope_transformer.preparation.settings import SPLITS, WHOLE
-from telescope_transformer.preparation.writer import ShardFile, merged_sources, window_schema
+from telescope_transformer.preparation.writer import (
+    SOURCE_HEAD,
+    ShardFile,
+    merged_sources,
+    source_schema,
+    window_schema,
+)
 from telescope_transformer.windows import Windows
 from telescope_transformer.words import counted
 
@@ -117,10 +125,19 @@ def read_sources(directory: str | Path) -> pa.Table:
         DatasetError: if this is not a prepared dataset, or a file is damaged.
     """
     manifest = read_manifest(directory)
-    try:
-        table = pa.concat_tables([pq.read_table(Path(directory) / path) for path in manifest.source_files])
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{directory}: the table of sources is damaged: {reason(error)}") from error
+    schema = source_schema(manifest.annotations)
+    tables = [schema.empty_table()]
+    for name in manifest.source_files:
+        path = Path(directory) / name
+        try:
+            found = pq.read_table(path).select(schema.names).cast(schema)
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise DatasetError(f"{path} is damaged: {reason(error)}") from error
+        lengths = pc.list_value_length(found["services"])
+        if any(found[each].null_count for each in SOURCE_HEAD) or (pc.min(lengths).as_py() or 0) < min(1, len(found)):
+            raise DatasetError(f"{path} is damaged: a source has no {', '.join(SOURCE_HEAD)}")
+        tables.append(found)
+    table = pa.concat_tables(tables)
     return merged_sources(table) if len(manifest.ingests) > 1 else table
 
 
@@ -150,14 +167,28 @@ def _read_file(directory: Path, file: ShardFile, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *_batches(directory, file, schema, file.windows or 1)])
 
 
+def _check_windows(table: pa.Table) -> None:
+    """Raise a ValueError if these windows are none that a preparation writes."""
+    for name in ("source", "start", "end", "n_records", "timestamp"):
+        if name in table.column_names and table[name].null_count:
+            raise ValueError(f"a window has no {name}")
+    if "n_records" not in table.column_names:
+        return
+    for name in (name for name in WINDOW_FIELDS if name in table.column_names):
+        if not pc.all(pc.equal(pc.list_value_length(table[name]), table["n_records"])).as_py():
+            raise ValueError(f"a window does not have as many values of {name} as n_records")
+
+
 def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> Iterator[pa.Table]:
     path, found = directory / file.path, 0
     try:
         with pq.ParquetFile(path) as opened:
             for batch in opened.iter_batches(size, columns=schema.names):
                 found += batch.num_rows
-                yield pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
-    except (pa.ArrowException, OSError, KeyError) as error:
+                table = pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
+                _check_windows(table)
+                yield table
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise DatasetError(f"{path} is damaged: {reason(error)}") from error
     if found != file.windows:
         raise DatasetError(f"{path} has {counted(found, 'window')}, the manifest says {file.windows}")

@@ -20,6 +20,12 @@ from telescope_transformer.windows import Windows
 _WINDOWS_PER_ROW_GROUP = 8192
 # Prefix of the tables of all sources, including those without a window.
 SOURCES = "sources"
+# Columns of these tables that have a value for every source.
+SOURCE_HEAD = {
+    "source": pa.string(),
+    **dict.fromkeys(("n_records", "first_seen", "last_seen"), pa.int64()),
+    "services": pa.list_(pa.int32()),
+}
 # Columns with few distinct values, which get a dictionary. Times are stored as differences. For other columns a
 # dictionary saves nothing.
 _DICTIONARY_COLUMNS = [
@@ -84,6 +90,12 @@ def window_schema(fields: Iterable[str], annotations: Iterable[str]) -> pa.Schem
     head = [("source", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("n_records", pa.int32())]
     lists = [(name, pa.list_(kind)) for name, kind in WINDOW_FIELDS.items() if name in set(fields)]
     return pa.schema([*head, *lists, *((name, pa.string()) for name in ANNOTATIONS if name in set(annotations))])
+
+
+def source_schema(annotations: Iterable[str]) -> pa.Schema:
+    """Schema of the tables of sources (`cutting.Piece.sources`)."""
+    texts = [(name, pa.string()) for name in ANNOTATIONS if name in set(annotations)]
+    return pa.schema([*SOURCE_HEAD.items(), *texts])
 
 
 def write_shard(

@@ -10,7 +10,9 @@ from hub_rules import card_errors
 from hub_server import HubServer
 from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
+from typer.testing import CliRunner
 
+from telescope_transformer.cli.main import app
 from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.hub.cards import check_card, dataset_card, model_card, size_category
 from telescope_transformer.hub.facts import count_parameters, read_measured_on, read_measurements
@@ -166,6 +168,23 @@ def test_metrics_that_are_not_numbers_are_refused(tmp_path: Path, results: str, 
     (tmp_path / "metrics.json").write_text(results)
     with pytest.raises(InputError, match=told):
         read_measurements(tmp_path / "metrics.json")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"results": {}}', "3", "null"])
+def test_another_json_file_is_not_a_metrics_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "clusters.json").write_text(content)
+    with pytest.raises(InputError, match=r"clusters\.json: not a metrics\.json"):
+        read_measurements(tmp_path / "clusters.json")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--dataset", "--metrics", "m.json"], ["--metric", "--metrics", "m.json"], ["--metric", "--licence", "mit"]],
+)
+def test_an_option_of_another_kind_of_upload_is_refused(options: list[str]) -> None:
+    result = CliRunner().invoke(app, ["push", "anything", "user/name", *options])
+    assert result.exit_code == 2
+    assert options[1] in result.stderr
 
 
 @pytest.mark.parametrize("cut", [0, 7, 100, -1])
