@@ -30,7 +30,7 @@ from telescope_transformer.analysis.embedding_stage import (
 )
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows, windows_in
-from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, MODEL, made_of, run_stage
+from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, MODEL, advice, made_of, run_stage
 from telescope_transformer.arrays import load_array
 from telescope_transformer.calibration import Calibration, calibrate
 from telescope_transformer.correlation_clustering import (
@@ -222,8 +222,7 @@ def read_clusters(work: Path) -> Clusters:
             path = folder / LABELS
             raise ValueError("labels are not numbers of clusters")
     except (OSError, ValueError, RecursionError) as error:
-        first = f"delete {folder} and " if folder.exists() else ""
-        raise DatasetError(f"{path}: no clusters: {reason(error)}; {first}run telescope cluster {work}") from error
+        raise DatasetError(f"{path}: no clusters: {reason(error)}; {advice(folder, 'cluster')}") from error
     return Clusters(arrays[LABELS], arrays[MARGINS], arrays[CONFIDENCE], facts["solution"], calibration)
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer import embedding, model_files
 from telescope_transformer.analysis.settings import AnalysisSettings
-from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
+from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, advice, made_of, run_stage
 from telescope_transformer.arrays import create_array, load_array
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
@@ -290,9 +290,8 @@ def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -
     try:
         vectors = load_array(path, mode)
     except (OSError, ValueError) as error:
-        first = f"delete {path.parent} and " if path.parent.exists() else ""
-        why = f"the embeddings cannot be read: {reason(error)}"
-        raise DatasetError(f"{path}: {why}; {first}run telescope embed {work}") from error
+        told = f"{path}: the embeddings cannot be read: {reason(error)}; {advice(work / EMBEDDINGS, 'embed')}"
+        raise DatasetError(told) from error
     if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:
         raise DatasetError(f"{path}: {vectors.dtype} {vectors.shape} are not embeddings of {number} windows")
     return vectors

@@ -85,6 +85,12 @@ def made_of(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def advice(folder: Path, command: str) -> str:
+    """How to make a missing or damaged stage again; a stage that still has a folder counts as complete."""
+    first = f"delete {folder} and " if folder.exists() else ""
+    return f"{first}run telescope {command} {folder.parent}"
+
+
 def run_stage(folder: Path, ingredients: dict[str, Any], build: Callable[[Path], None]) -> bool:
     """Build the folder of a stage, unless it exists with the same ingredients.
 

@@ -156,8 +156,7 @@ def joined_sources(pieces: list[Piece]) -> pa.Table:
 
 def merged_sources(table: pa.Table) -> pa.Table:
     """Merge rows of the same source: counts are added, services joined; other columns come from the largest row."""
-    counted = ("source", "n_records", "first_seen", "last_seen", "services")
-    others = [name for name in table.column_names if name not in counted]
+    others = [name for name in table.column_names if name not in SOURCE_HEAD]
     ordered = table.take(pc.sort_indices(table, [("n_records", "descending")]))
     merged = ordered.group_by("source", use_threads=False).aggregate(
         [("n_records", "sum"), ("first_seen", "min"), ("last_seen", "max"), *((name, "first") for name in others)]

@@ -17,7 +17,7 @@ _NO_VECTOR = "len({0}) <> list_count({0}) OR NOT isfinite(list_sum({0}))"
 
 
 class _Rule(NamedTuple):
-    """What no row of a table may be: `wrong` selects such rows, by the value that the message shows."""
+    """A fault that a row may have. The query `wrong` returns the value that the message shows, for each faulty row."""
 
     table: str
     meaning: str
@@ -36,8 +36,11 @@ def _time(table: str, column: str) -> _Rule:
     return _rule(table, column, "is not a time from 1970 to 9999", f"{column} NOT BETWEEN 0 AND {LAST}")
 
 
-def _unknown(table: str, column: str, known: str) -> _Rule:
-    return _rule(table, column, "is not the id of a window", f"{column} NOT IN ({known})")
+def _cluster_numbers(table: str) -> tuple[_Rule, _Rule]:
+    return (
+        _rule(table, "cluster", "is not the number of a cluster", f"cluster NOT BETWEEN 0 AND {_LAST_CLUSTER}"),
+        _rule(table, "cluster", "was never given", "cluster >= $next_cluster"),
+    )
 
 
 _WINDOWS = "SELECT window_id FROM windows"
@@ -82,9 +85,8 @@ _RULES = (
     ),
     _time("open_records", "timestamp"),
     _time("closed_records", "timestamp"),
-    _rule("clusters", "cluster", "is not the number of a cluster", f"cluster NOT BETWEEN 0 AND {_LAST_CLUSTER}"),
+    *_cluster_numbers("clusters"),
     _rule("clusters", "cluster", "occurs twice", "true GROUP BY cluster HAVING count(*) > 1"),
-    _rule("clusters", "cluster", "was never given", "cluster >= $next_cluster"),
     _Rule(
         "clusters",
         "size is not the number of the cluster's windows",
@@ -92,9 +94,8 @@ _RULES = (
         "USING (cluster) WHERE size IS DISTINCT FROM found",
     ),
     _vector("clusters", "total"),
-    _rule("retired", "cluster", "is not the number of a cluster", f"cluster NOT BETWEEN 0 AND {_LAST_CLUSTER}"),
+    *_cluster_numbers("retired"),
     _rule("retired", "cluster", "still has windows", "cluster IN (SELECT cluster FROM clusters)"),
-    _rule("retired", "cluster", "was never given", "cluster >= $next_cluster"),
     _vector("retired", "mean"),
     _time("retired", "last_seen"),
     _rule(
@@ -110,7 +111,7 @@ _RULES = (
         "SELECT len(unblended) FROM windows UNION ALL SELECT len(total) FROM clusters UNION ALL "
         "SELECT len(mean) FROM retired) HAVING count(DISTINCT length) > 1",
     ),
-    *(_unknown("conflicts", name, _WINDOWS) for name in "abc"),
+    *(_rule("conflicts", name, "is not the id of a window", f"{name} NOT IN ({_WINDOWS})") for name in "abc"),
     _rule("conflicts", "a", "is not a window other than b and c", "a = b OR a = c OR b = c"),
     _rule("conflicts", "amount", "is not a positive number", "NOT (isfinite(amount) AND amount > 0)"),
     _rule(

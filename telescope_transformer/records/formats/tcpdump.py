@@ -105,10 +105,11 @@ _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "
 
 def _tcp(what: str) -> tuple[str, str | None] | None:
     """The letters of the flags, a point for ACK, and the sequence number; None if a packet is not of TCP."""
-    found, old = _FLAGS.match(what), _OLD_FLAGS.match(what)
+    found = _FLAGS.match(what)
     if found:
         sequence = _SEQUENCE.search(what)
         return "" if found[1] == "none" else found[1], sequence[1] if sequence else None
+    old = _OLD_FLAGS.match(what)
     return (old[1].strip(".") + ("." if old[3] else ""), old[2]) if old else None
 
 
@@ -143,7 +144,9 @@ def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
         fields["tcp_flags"] = str(sum(_FLAG_BITS.get(letter, 0) for letter in set(letters)))
         # After the first packet of a connection, tcpdump prints sequence numbers relative to that packet.
         fields["tcp_seq"] = sequence if "S" in letters else None
-    kind = next(((kind, code) for pattern, kind, code in _ICMP_KINDS if pattern.match(what)), (None, None))
+    # Most lines are of other protocols, and need none of these patterns.
+    kinds = _ICMP_KINDS if what.startswith("ICMP") else []
+    kind = next(((kind, code) for pattern, kind, code in kinds if pattern.match(what)), (None, None))
     fields |= {"icmp_type": kind[0], "icmp_code": kind[1]}
     note = _LOCAL if "-" in time else _UNDATED if time[2] == ":" else None
     return fields | ({NOTE: note} if note else {})

@@ -1,10 +1,10 @@
 """Zeek conn.log: tab-separated text with its own header and fields in any order, JSON lines or CSV; labelled or not.
 
-A record counts what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. If it sent nothing, but the
-responder did, the responder is the source. For ICMP, Zeek writes the type
-as the first port. The second port is the code or, for requests and replies, the type of the counterpart
-(ICMP4_counterpart and ICMP6_counterpart in src/analyzer/protocol/icmp/ICMP.cc); the code of these is 0. Row numbers of
-the text form count all lines that are not blank.
+A record counts what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. If only the responder sent
+packets, it is the source. For ICMP, Zeek writes the type as the first port. The second port is the code or, for
+requests and replies, the type of the counterpart (ICMP4_counterpart and ICMP6_counterpart in
+src/analyzer/protocol/icmp/ICMP.cc); the code of these is 0. Row numbers of the text form count all lines that are not
+blank.
 
 Each `#fields` line applies to the rows after it, so concatenated or rotated logs can be read as they are.
 """

@@ -92,7 +92,7 @@ function binned(values) {
   return bins;
 }
 
-// The most frequent rows of `number` in all: "tcp/23 telnet 90 %, 2 more".
+// The most frequent rows with their shares, and how many of `number` are left out: "tcp/23 telnet 90 %, 2 more".
 function sharesText(rows, key, number = rows.length) {
   const main = rows.filter((row, i) => i === 0 || (i < 3 && row.share >= 0.01));
   const rest = number - main.length;
