@@ -161,6 +161,7 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
         say(f"using the existing windows in {folder}")
     else:
         manifest = prepare(scan, folder, settings, say=say)
+        release_memory()
         say(scan.summary())
     counts = manifest.counts()
     kept = counted(counts["sources"] - counts["sources_left_out"], "source")

@@ -186,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     open_standard_streams()
     # The progress bars of `datasets` would hide ours, unless the user wants them.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    # Arrow's own allocator keeps 50 to 100 MB of freed memory. The C library's, at the same speed, gives it back.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = sys.argv[1:] if arguments is None else list(arguments)
     # As a path, an empty value would be the current folder. It mostly comes from a shell variable that is not set.
     empty = [index for index, each in enumerate(given) if not each or re.fullmatch("--[a-z-]+=", each)]
