@@ -197,6 +197,23 @@ class Clusters(NamedTuple):
     calibration: Calibration | None
 
 
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turns what reading a file of the clusters raises into a DatasetError that names the file."""
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: no clusters: {reason(error)}; {advice(path.parent, 'cluster')}") from error
+
+
+def _array(path: Path, kind: type, number: int) -> np.ndarray:
+    with _damage(path):
+        array = load_array(path)
+        if array.dtype != kind or array.shape != (number,):
+            raise ValueError(f"{array.dtype} {array.shape} is not a value for each of {number} windows")
+    return array
+
+
 def read_clusters(work: Path) -> Clusters:
     """Read the clusters of a work folder's windows, numbered 0..k-1 from the largest.
 
@@ -205,24 +222,14 @@ def read_clusters(work: Path) -> Clusters:
     """
     number = sum(file.windows for file in read_manifest(work).files)
     folder = work / CLUSTERS
-    path = folder / SOLUTION
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+    with _damage(folder / SOLUTION):
+        facts = json.loads((folder / SOLUTION).read_text(encoding="utf-8"))
         check_shape(facts, SHAPE)
         calibration = Calibration.from_dict(facts["calibration"]) if facts["calibration"] else None
-        arrays = {}
-        for name, kind in ARRAYS.items():
-            path = folder / name
-            arrays[name] = load_array(path)
-            if arrays[name].dtype != kind or arrays[name].shape != (number,):
-                raise ValueError(
-                    f"{arrays[name].dtype} {arrays[name].shape} is not a value for each of {number} windows"
-                )
+    arrays = {name: _array(folder / name, kind, number) for name, kind in ARRAYS.items()}
+    with _damage(folder / LABELS):
         if (arrays[LABELS] < 0).any() or arrays[LABELS].max(initial=0) >= max(1, number):
-            path = folder / LABELS
             raise ValueError("labels are not numbers of clusters")
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: no clusters: {reason(error)}; {advice(folder, 'cluster')}") from error
     return Clusters(arrays[LABELS], arrays[MARGINS], arrays[CONFIDENCE], facts["solution"], calibration)
 
 

@@ -6,7 +6,7 @@ a `records.context.Format`; it is asked before the readers of this package.
 
 import re
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.plugins import load_plugins
@@ -24,13 +24,16 @@ from telescope_transformer.records.formats import (
     csv,
     dionaea,
     dshield,
+    elastic,
     firewall_logs,
+    firewall_vendors,
     flow_tools,
     flowtuple,
     flowtuple_text,
     goflow2,
     google_vpc,
     honeyd,
+    honeypots,
     honeytrap,
     ids_alerts,
     ipfix_json,
@@ -56,6 +59,16 @@ from telescope_transformer.records.json_records import json_formats
 
 ENTRY_POINTS = "telescope_transformer.readers"
 
+# Programs whose fields have common names, except for what their dialects know.
+_COMMON_NAMES = (
+    tshark.JSON_DIALECT,
+    firewall_vendors.PAN_OS_JSON,
+    firewall_vendors.FORTIGATE_JSON,
+    honeypots.T_POT,
+    honeypots.OPENCANARY,
+    honeypots.CONPOT,
+    elastic.DIALECT,
+)
 _JSON_DIALECTS = (
     zeek.JSON_DIALECT,
     suricata.DIALECT,
@@ -76,7 +89,9 @@ _JSON_DIALECTS = (
     google_vpc.DIALECT,
     firewall_logs.MESSAGE_DIALECT,
     ids_alerts.SNORT_DIALECT,
+    *_COMMON_NAMES,
 )
+_any_json = partial(any_json.json_dialect, programs=_COMMON_NAMES)
 
 # Binary formats come first, then text with distinctive marks. CSV comes last, because nearly any text passes for it.
 _BUILT_IN = (
@@ -89,7 +104,7 @@ _BUILT_IN = (
     flowtuple_text.FORMAT,
     nfdump.BINARY_FORMAT,
     zeek.TEXT_FORMAT,
-    *json_formats(_JSON_DIALECTS, any_json.json_dialect),
+    *json_formats(_JSON_DIALECTS, _any_json),
     binetflow.FORMAT,
     nfdump.CSV_FORMAT,
     nfdump.PIPE_FORMAT,
@@ -115,7 +130,7 @@ _BUILT_IN = (
     cowrie.TEXT_FORMAT,
     honeyd.FORMAT,
     yaf.LINE_FORMAT,
-    log_table_format(_JSON_DIALECTS, any_json.json_dialect),
+    log_table_format(_JSON_DIALECTS, _any_json),
     csv.FORMAT,
 )
 

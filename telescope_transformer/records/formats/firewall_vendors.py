@@ -1,6 +1,6 @@
 """Log lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, SonicWall, Check
 Point, MikroTik, Palo Alto, WatchGuard and Barracuda, and other devices that write common names as `name=value`, such
-as those that log in ArcSight's CEF or IBM's LEEF.
+as those that log in ArcSight's CEF or IBM's LEEF. Also the traffic logs of Palo Alto and FortiGate as JSON.
 
 A denied or new session is a record. If a device also logs the end of a session, that line is left out.
 Sources: FortiOS Log Message Reference (Traffic); Junos System Log Explorer (RT_FLOW_SESSION_DENY and _CREATE);
@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from telescope_transformer.records.columns import plain_name, value_by_alias
+from telescope_transformer.records.formats.any_json import by_alias
+from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_lines import Fields
 from telescope_transformer.records.protocols import is_icmp
 from telescope_transformer.records.raw_records import first_values
@@ -332,3 +334,20 @@ def barracuda_fields(line: str) -> Fields | None:
     pairs = (part.partition("=")[::2] for part in parts) if named else zip(_BARRACUDA_NAMES, parts, strict=False)
     values = _first_of_each(pairs)
     return _flow(first_values(values, _BARRACUDA_COLUMNS))
+
+
+def pan_os_json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Fields of a traffic log of PAN-OS as JSON. If both start and end of a connection are logged, the end counts."""
+    is_start = record.get("Subtype", record.get("SubType")) == "start"
+    return by_alias(record) if record["LogType"] == "TRAFFIC" and not is_start else None
+
+
+def fortigate_json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Fields of a traffic log of FortiGate as JSON; the logs of its other modules repeat the connection."""
+    return by_alias(record) if str(record.get("type")) == "traffic" else None
+
+
+PAN_OS_JSON = Dialect("pan-os-json", lambda record: {"LogType", "DeviceSN"} <= record.keys(), pan_os_json_fields)
+FORTIGATE_JSON = Dialect(
+    "fortigate-json", lambda record: {"logid", "devid", "vd"} <= record.keys(), fortigate_json_fields
+)

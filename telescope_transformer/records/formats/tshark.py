@@ -1,9 +1,18 @@
-"""Tables that tshark prints (-T fields -E header=y -e frame.time_epoch -e ip.src ...; wireshark.org, tshark(1))."""
+"""Tables and JSON of tshark (-T fields -E header=y -e frame.time_epoch -e ip.src ...; wireshark.org, tshark(1)).
+
+JSON has the layers of a packet in `layers`, with the same names of fields (-T json), or with `_` in place of dots
+(-T ek).
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.records.formats.any_json import by_alias
+from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
 from telescope_transformer.records.ports import without_icmp_ports
 from telescope_transformer.records.protocols import IPV6_EXTENSIONS
@@ -68,3 +77,24 @@ FORMAT = table_format(
         complete=_completed,
     )
 )
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a packet."""
+    return isinstance(record.get("layers"), dict)
+
+
+def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a packet; None if it is not IP. The layer above an IPv6 extension header is the protocol."""
+    layers = record["layers"]
+    # With -e, each field is a list of its values in the packet and in those inside it.
+    first = {name: value[0] if isinstance(value, list) and value else value for name, value in layers.items()}
+    found = by_alias({**record, "layers": first})
+    if found is not None and found["protocol"] in IPV6_EXTENSIONS and ":" in str(found["src_ip"]):
+        # A layer is called `tcp`, or with -e `tcp.srcport` or `tcp_srcport`.
+        names = {name.replace("_", ".").partition(".")[0] for name in layers}
+        found["protocol"] = next((name for name in _TRANSPORTS if name in names), None)
+    return found
+
+
+JSON_DIALECT = Dialect("tshark-json", matches, fields)
