@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
+from telescope_transformer.files import check_regular
+
 if TYPE_CHECKING:
     # Only for types: `correlation_clustering` does without Arrow.
     import pyarrow as pa
@@ -84,13 +86,14 @@ def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.mem
     return array
 
 
-def load_array(path: str | os.PathLike[str], mode: Literal["r", "c"] | None = None) -> np.ndarray:
+def load_array(path: str | os.PathLike[str], mode: Literal["r", "r+", "c"] | None = None) -> np.ndarray:
     """Load the array of a .npy file, or memory-map it in a mode of `numpy.memmap`.
 
     Raises:
         OSError, ValueError: if there is no such file, or it holds anything else.
     """
     try:
+        check_regular(path)
         found = np.load(path, mmap_mode=mode, allow_pickle=False)
     except EOFError as error:
         raise ValueError("the file is empty") from error

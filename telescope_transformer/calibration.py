@@ -19,7 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from telescope_transformer.errors import CheckpointError, DatasetError
-from telescope_transformer.files import write_text
+from telescope_transformer.files import read_json, write_text
 from telescope_transformer.shapes import OrNull, check_shape
 from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_threshold
 
@@ -126,8 +126,8 @@ class Calibration:
         if not path.is_file():
             return None
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:
+            return cls.from_dict(read_json(path))
+        except (OSError, ValueError) as error:
             raise CheckpointError(f"{path}: not a calibration: {error}") from error
 
     @classmethod

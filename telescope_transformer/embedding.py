@@ -18,8 +18,8 @@ from telescope_transformer.model import TelescopeForContrastiveLearning, WindowE
 from telescope_transformer.model_files import load_model as load_model
 from telescope_transformer.progress import progress_bar
 
-# Records per batch, including padding. They fit into the caches of a core: twice as many are as fast and take 30 MB more,
-# half as many are 7 % slower.
+# Records per batch, including padding. They fit into the caches of a core: twice as many are as fast and take 30 MB
+# more, half as many are 7 % slower.
 BATCH_RECORDS = 2_048
 # Largest number of batches that a processor computes at a time. Each takes some 20 MB.
 MOST_AT_A_TIME = 8

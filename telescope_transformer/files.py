@@ -1,12 +1,16 @@
-"""Atomic replacement of files, digests, and the data files of the package."""
+"""Reading small files, atomic replacement of files, digests, and the data files of the package."""
 
+import errno
 import hashlib
+import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from telescope_transformer.errors import InputError, TelescopeError
 
@@ -28,8 +32,39 @@ def lock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that is not a regular file. To open a named pipe, for example, would wait for its writer for ever.
+
+    Raises:
+        OSError: if it is a folder, a pipe, a socket or a device, or does not exist.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        OSError: if it is not a regular file, or cannot be read.
+        ValueError: if it is not JSON.
+    """
+    check_regular(path)
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is a DuckDB database."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
+
+
 def file_digest(path: str | Path) -> str:
-    """BLAKE2b of a file's content, 128 bits as 32 hexadecimal digits."""
+    """BLAKE2b of a regular file's content, 128 bits as 32 hexadecimal digits."""
+    check_regular(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 

@@ -16,7 +16,7 @@ from telescope_transformer.errors import CheckpointError, reason
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained, weight_files
 from telescope_transformer.hub.checkpoints import TOKENIZER_FILES
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, WindowEncoder
 
 # oneDNN keeps the code that it compiles for each shape of a tensor, by default for the last 1,024 shapes. These small
 # blocks lie between the freed tensors of earlier batches, whose memory can then not be used again: an analysis takes
@@ -107,6 +107,11 @@ def save_checkpoint(
                 write_text(folder / name, json.dumps(values, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {folder}: {reason(error)}") from error
+
+
+def tokenizer_for(config: TelescopeConfig) -> FlowTokenizer:
+    """A new tokenizer for a model of this configuration: of its fields, and truncating where the model ends."""
+    return FlowTokenizer(config.fields, model_max_length=config.max_position_embeddings)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def records() -> pa.Table:
     return simulate(60, seed=1, records_per_source=30.0)
 
 
-class PortShares(embedding_stage.Embedder):
+class PortShares(embedding_stage.LazyEmbedder):
     """Embeds a window as the shares of its ports: fast, and equal for sources with equal behaviour."""
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_a_damaged_file_of_a_model_is_found_before_records_are_read(name, conten
 @pytest.fixture(autouse=True, scope="module")
 def quick_embeddings():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "Embedder", PortShares)
+        patch.setattr(run, "LazyEmbedder", PortShares)
         yield
 
 
@@ -179,7 +179,7 @@ def test_too_few_records_per_source_end_with_a_message(records: pa.Table) -> Non
 
 
 def test_the_shipped_checkpoint_embeds(records: pa.Table, monkeypatch) -> None:
-    monkeypatch.setattr(run, "Embedder", embedding_stage.Embedder)
+    monkeypatch.setattr(run, "LazyEmbedder", embedding_stage.LazyEmbedder)
     found = analyze(records.slice(0, 600), AnalysisSettings(adapt=False, time_limit=1.0))
     lengths = np.linalg.norm(np.stack(found.windows["embedding"].to_numpy(zero_copy_only=False)), axis=1)
     assert lengths == pytest.approx(np.ones(found.windows.num_rows), abs=1e-5)
@@ -352,7 +352,7 @@ def test_records_without_a_destination_port_are_refused_and_a_misspelt_column_is
 
 def test_the_single_commands_give_what_analyze_gives(flows, tmp_path, monkeypatch) -> None:
     for module in (analysis_package, clustering_stage):
-        monkeypatch.setattr(module, "Embedder", PortShares)
+        monkeypatch.setattr(module, "LazyEmbedder", PortShares)
     work, options = str(tmp_path / "work"), ["--threshold", "0.6", "--time-limit", "5"]
     commands = [
         ["analyze", str(flows), "--output", str(tmp_path / "whole"), "--no-adapt", *options],

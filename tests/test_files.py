@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from telescope_transformer.arrays import load_array
 from telescope_transformer.errors import InputError
-from telescope_transformer.files import replacing, replacing_files, write_text
+from telescope_transformer.files import file_digest, read_json, replacing, replacing_files, write_text
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -101,3 +103,17 @@ def test_an_error_of_a_full_device_names_it() -> None:
         replacing("/dev/full") as partial,
     ):
         partial.write_text("x")
+
+
+@pytest.mark.parametrize("read", [read_json, file_digest, load_array])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="not a regular file"):
+            read(path)
+
+
+def test_json_that_is_nested_too_deeply_is_not_json(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(tmp_path / "deep.json")

@@ -10,10 +10,10 @@ PACKAGE = ROOT / "telescope_transformer"
 
 ORDER = (
     "errors",
+    "files",
     "arrays",
     "extras",
     "plugins",
-    "files",
     "memory",
     "progress",
     "words",
@@ -41,7 +41,7 @@ ORDER = (
     "threshold",
     "calibration",
     "placement",
-    "calibrating",
+    "model_calibration",
     "learning",
     "embedder",
     "report",

@@ -35,6 +35,11 @@ def test_no_file_beside_it_holds_an_address() -> None:
             assert not ADDRESS.search(path.read_bytes()), path.name
 
 
+def test_its_tokenizer_truncates_where_the_model_ends() -> None:
+    model, tokenizer = load_model()
+    assert tokenizer.model_max_length == model.config.max_position_embeddings
+
+
 def test_training_json_describes_the_model_beside_it() -> None:
     made = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text())
     shipped = load_model()[0].config.to_dict()

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from telescope_transformer.analysis import (
     AnalysisSettings,
-    Embedder,
+    LazyEmbedder,
     cluster_stage,
     embed_stage,
     spark_stages,
@@ -60,8 +60,8 @@ def test_pickled_tasks_embed_and_assign_as_one_machine_does(work: Path, monkeypa
     there = work.with_name("there")
     shutil.copytree(work, there)
     engine = EngineSettings("spark")
-    here = embed_stage(work, Embedder(None), say_nothing)
-    found = embed_stage(there, Embedder(None), say_nothing, engine)
+    here = embed_stage(work, LazyEmbedder(None), say_nothing)
+    found = embed_stage(there, LazyEmbedder(None), say_nothing, engine)
     assert np.abs(np.asarray(found) - np.asarray(here)).max() < 1e-6
     cluster_stage(work, SETTINGS, say_nothing)
     cluster_stage(there, SETTINGS, say_nothing, engine=engine)
@@ -82,10 +82,10 @@ def test_spark_embeds_and_assigns_as_one_machine_does(work: Path, monkeypatch: p
     monkeypatch.setattr(spark_stages, "RANGE", 64)
     there = work.with_name("there")
     shutil.copytree(work, there)
-    here = embed_stage(work, Embedder(None), say_nothing)
+    here = embed_stage(work, LazyEmbedder(None), say_nothing)
     cluster_stage(work, SETTINGS, say_nothing)
     engine = EngineSettings("spark", master="local[1]", memory_limit="1GB")
-    found = embed_stage(there, Embedder(None), say_nothing, engine)
+    found = embed_stage(there, LazyEmbedder(None), say_nothing, engine)
     assert np.abs(np.asarray(found) - np.asarray(here)).max() < 1e-6
     cluster_stage(there, SETTINGS, say_nothing, engine=engine)
     one, other = read_clusters(work).labels, read_clusters(there).labels

@@ -18,12 +18,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
-from telescope_transformer.calibrating import calibrate_dataset
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.learning.arguments import arguments_of
 from telescope_transformer.learning.training import TrainingPaths, fastest_precision, train
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model_calibration import calibrate_dataset
 from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
 from telescope_transformer.progress import say
 from telescope_transformer.records import read_records, scan_records

@@ -7,7 +7,7 @@ from telescope_transformer.analysis.clustering_stage import (
     edge_weights,
     solution,
 )
-from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
+from telescope_transformer.analysis.embedding_stage import LazyEmbedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, threshold_sweep
 from telescope_transformer.analysis.settings import AnalysisSettings
@@ -18,7 +18,7 @@ from telescope_transformer.analysis.work import working_in
 __all__ = [
     "Analysis",
     "AnalysisSettings",
-    "Embedder",
+    "LazyEmbedder",
     "adapt_stage",
     "analyze",
     "calibration_for",

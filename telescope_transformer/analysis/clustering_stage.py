@@ -22,7 +22,7 @@ import pyarrow as pa
 from telescope_transformer.analysis.assignment import Assign, AttractingClusters, by_blocks, join, settle
 from telescope_transformer.analysis.embedding_stage import (
     ARRAY,
-    Embedder,
+    LazyEmbedder,
     calibration_of_adapted,
     model_of,
     open_embeddings,
@@ -42,7 +42,7 @@ from telescope_transformer.correlation_clustering import (
 )
 from telescope_transformer.correlation_clustering.graph import Graph
 from telescope_transformer.errors import DatasetError, reason
-from telescope_transformer.files import write_text
+from telescope_transformer.files import read_json, write_text
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.memory import release_memory
 from telescope_transformer.placement import Embed
@@ -96,7 +96,7 @@ def cluster_stage(
     }
 
     def build(partial: Path) -> None:
-        _write_clusters(work, partial, settings, say, embed or Embedder(model_of(work)), engine)
+        _write_clusters(work, partial, settings, say, embed or LazyEmbedder(model_of(work)), engine)
 
     if not run_stage(work / CLUSTERS, ingredients, build):
         say("using the existing clusters")
@@ -202,7 +202,7 @@ def _damage(path: Path) -> Iterator[None]:
     """Turns what reading a file of the clusters raises into a DatasetError that names the file."""
     try:
         yield
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: no clusters: {reason(error)}; {advice(path.parent, 'cluster')}") from error
 
 
@@ -223,7 +223,7 @@ def read_clusters(work: Path) -> Clusters:
     number = sum(file.windows for file in read_manifest(work).files)
     folder = work / CLUSTERS
     with _damage(folder / SOLUTION):
-        facts = json.loads((folder / SOLUTION).read_text(encoding="utf-8"))
+        facts = read_json(folder / SOLUTION)
         check_shape(facts, SHAPE)
         calibration = Calibration.from_dict(facts["calibration"]) if facts["calibration"] else None
     arrays = {name: _array(folder / name, kind, number) for name, kind in ARRAYS.items()}

@@ -14,12 +14,12 @@ from telescope_transformer import embedding, model_files
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, advice, made_of, run_stage
 from telescope_transformer.arrays import create_array, load_array
-from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError, reason
-from telescope_transformer.files import file_digest, write_text
+from telescope_transformer.files import file_digest, read_json, write_text
 from telescope_transformer.hub import SHIPPED, SHIPPED_CHECKPOINT, checkpoint_folder
 from telescope_transformer.memory import release_memory
+from telescope_transformer.model_calibration import calibrate_telescope
 from telescope_transformer.model_files import ADAPTATION_FILE
 from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
@@ -38,7 +38,7 @@ MOST_LEARNED = 10 * BLOCK
 ARRAY, PROGRESS, PARTS = "embeddings.npy", "progress.json", "parts"
 
 
-class Embedder:
+class LazyEmbedder:
     """Embeds windows, float32 (n_windows, dimensions), with a checkpoint that is loaded on first use.
 
     Args:
@@ -128,9 +128,9 @@ def adaptation_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"adapted": False}
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = read_json(path)
         check_shape(facts, ADAPTATION)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path} does not describe an adaptation: {reason(error)}") from error
     return facts
 
@@ -188,7 +188,7 @@ def _first_windows(work: Path) -> Windows:
     return Windows.from_table(pa.concat_tables([block.to_table() for block in blocks]))
 
 
-def embed_stage(work: Path, embed: Embedder, say: Say, engine: EngineSettings | None = None) -> np.ndarray:
+def embed_stage(work: Path, embed: LazyEmbedder, say: Say, engine: EngineSettings | None = None) -> np.ndarray:
     """Embed the windows of a work folder, or use the embeddings that are already there.
 
     Args:
@@ -226,10 +226,12 @@ def embed_stage(work: Path, embed: Embedder, say: Say, engine: EngineSettings | 
 
 def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
     """Write `ARRAY` into the folder; blocks that an interrupted run has written are kept."""
-    done = (
-        json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["windows"] if (folder / PROGRESS).is_file() else 0
-    )
-    vectors = np.load(folder / ARRAY, mmap_mode="r+") if done else None
+    try:
+        done = read_json(folder / PROGRESS)["windows"]
+        vectors: Any = load_array(folder / ARRAY, "r+") if done else None
+    except (OSError, ValueError, LookupError, TypeError):
+        # Nothing was written yet, or it cannot be used.
+        done, vectors = 0, None
     begin = 0
     for block in read_blocks(work, BLOCK):
         end = begin + len(block)
@@ -244,7 +246,7 @@ def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
         begin = end
 
 
-def _embed_on_spark(work: Path, number: int, embed: Embedder, folder: Path, engine: EngineSettings) -> None:
+def _embed_on_spark(work: Path, number: int, embed: LazyEmbedder, folder: Path, engine: EngineSettings) -> None:
     """Embed on the executors and write `ARRAY` into the folder; parts of an interrupted run are kept."""
     from telescope_transformer.analysis.spark_stages import embed_on_spark
 

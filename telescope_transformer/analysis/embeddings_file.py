@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import InputError, reason
-from telescope_transformer.files import replacing_files, write_text
+from telescope_transformer.files import check_regular, replacing_files, write_text
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.words import counted
@@ -82,6 +82,7 @@ def _read(path: Path) -> tuple[pa.Table, np.ndarray]:
     if not path.exists():
         raise InputError(f"{path}: no such file")
     try:
+        check_regular(path)
         table = pq.read_table(path)
         vectors = embedding_matrix(table)
     except InputError as error:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from telescope_transformer.analysis.clustering_stage import cluster_stage, read_clusters
 from telescope_transformer.analysis.description import count_records, explain
 from telescope_transformer.analysis.embedding_stage import (
-    Embedder,
+    LazyEmbedder,
     adapt_stage,
     adaptation_facts,
     embed_stage,
@@ -94,7 +94,7 @@ def analyze(
     for given, expected in ((settings, AnalysisSettings), (engine or EngineSettings(), EngineSettings)):
         if not isinstance(given, expected):
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
-    named = Embedder(settings.model)
+    named = LazyEmbedder(settings.model)
     named.check()
     with _folder(work) as folder:
         preparation = PreparationSettings(
@@ -103,7 +103,7 @@ def analyze(
         windows_stage(folder, _as_scan(records), preparation, say)
         with working_in(folder):
             model = adapt_stage(folder, settings, say)
-            embed = named if model == settings.model else Embedder(model)
+            embed = named if model == settings.model else LazyEmbedder(model)
             embed_stage(folder, embed, say, engine)
             cluster_stage(folder, settings, say, embed, engine)
             found = describe(folder, settings, embed=embed, say=say)
@@ -195,7 +195,7 @@ def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: Preparat
         raise DatasetError(f"{folder} holds windows of other inputs: {way_out}")
 
 
-def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: Say) -> Analysis:
+def describe(folder: Path, settings: AnalysisSettings, *, embed: LazyEmbedder, say: Say) -> Analysis:
     """Compute the tables and profiles of a work folder that has clusters."""
     manifest = read_manifest(folder)
     heads = read_heads(folder)

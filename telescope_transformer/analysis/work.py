@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.files import lock, write_text, written_in
+from telescope_transformer.files import lock, read_json, write_text, written_in
 from telescope_transformer.memory import release_memory
 
 STAGE = "stage.json"
@@ -79,7 +79,7 @@ def _replace(partial: Path, folder: Path) -> None:
 def made_of(folder: Path) -> dict[str, Any] | None:
     """The ingredients that a stage's folder records; None if there is no such folder or it is damaged."""
     try:
-        found = json.loads((folder / STAGE).read_text(encoding="utf-8"))
+        found = read_json(folder / STAGE)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

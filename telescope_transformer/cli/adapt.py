@@ -41,9 +41,10 @@ def adapt(
     from telescope_transformer.hub import check_checkpoint
 
     check_checkpoint(base)
+    files = reading.find(inputs, keep_going=keep_going)
     import shutil
 
-    from telescope_transformer.analysis import Embedder
+    from telescope_transformer.analysis import LazyEmbedder
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.learning.arguments import arguments_of
@@ -54,9 +55,9 @@ def adapt(
     )
     # A recipe that cannot be read is found before the work.
     arguments_of(recipe, {})
-    Embedder(base).check()
+    LazyEmbedder(base).check()
     check_folder(output)
-    flow = reading.reader(keep_going=keep_going)(inputs)
+    flow = reading.reader(keep_going=keep_going)(files)
     # The folder is deleted at the end, so its name must not be one that a user's own folder could have.
     work = output / ".adapting"
     adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=say)

@@ -70,6 +70,7 @@ def analyze(
 
     check_adaptation(context, model, adapt)
     check_checkpoint(model)
+    files = reading.find(inputs, keep_going=keep_going)
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
     from telescope_transformer.labels import read_owners
@@ -87,7 +88,7 @@ def analyze(
         networks=read_owners(networks or ()),
         **vars(cutting),
     )
-    scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
+    scan = scan_records(files, **reading.arguments(keep_going=keep_going))
     check_folder(output)
     with keeping_rejects(scan, output):
         found = analyze_records(

@@ -40,7 +40,7 @@ def calibrate(
     folder = Path(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")
-    from telescope_transformer.calibrating import calibrate_dataset
+    from telescope_transformer.model_calibration import calibrate_dataset
 
     calibration = calibrate_dataset(dataset, model, fit_split=fit_split, test_split=test_split, seed=seed)
     path = calibration.save(folder)

@@ -48,6 +48,11 @@ def embed(
         raise typer.BadParameter("--split, --device and --bf16 need --output")
     check_adaptation(context, model, adapt, used=output is None)
     check_checkpoint(model)
+    if output is None or windows.is_dir():
+        from telescope_transformer.preparation import read_manifest
+
+        # Before the imports that take seconds, so that a misspelt name is told at once.
+        read_manifest(windows)
     import time
 
     import torch
@@ -78,8 +83,8 @@ def _into_folder(
     work: Path, model: str | None, adapt: bool, adapt_steps: int | None, engine: "EngineSettings"
 ) -> None:
     """Run the adaptation and embedding stages of `telescope analyze`."""
-    from telescope_transformer.analysis import AnalysisSettings, Embedder, adapt_stage, embed_stage, working_in
+    from telescope_transformer.analysis import AnalysisSettings, LazyEmbedder, adapt_stage, embed_stage, working_in
 
     settings = AnalysisSettings(model=model, adapt=adapt, adapt_steps=adapt_steps)
     with working_in(work):
-        embed_stage(work, Embedder(adapt_stage(work, settings, say)), say, engine)
+        embed_stage(work, LazyEmbedder(adapt_stage(work, settings, say)), say, engine)

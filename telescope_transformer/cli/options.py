@@ -14,6 +14,7 @@ from telescope_transformer.progress import say
 if TYPE_CHECKING:
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import FlowRecords, RecordScan
+    from telescope_transformer.records.files import InputFile
     from telescope_transformer.update import State
 
 Columns = Annotated[
@@ -179,9 +180,26 @@ class Reading:
             "keep_going": keep_going,
         }
 
+    def find(self, inputs: Sequence[str], *, keep_going: bool = False) -> "list[InputFile]":
+        """Find the files of the inputs, and recognise the format of the first.
+
+        A command calls this before it imports libraries that take seconds, so that a misspelt name is told at once.
+
+        Raises:
+            InputError: if an input does not exist, or the first is empty or not of flow records.
+        """
+        from telescope_transformer.records.files import find_inputs
+        from telescope_transformer.records.registry import find_format
+
+        files = find_inputs(inputs)
+        # In folders, files of other kinds are skipped.
+        if files[0].given and not keep_going:
+            find_format(files[0], self.format)
+        return files
+
     def reader(
         self, labels: Path | None = None, *, keep_going: bool = False
-    ) -> Callable[[Sequence[str | Path]], "FlowRecords"]:
+    ) -> Callable[[Sequence["str | Path | InputFile"]], "FlowRecords"]:
         """Create a function that reads inputs, prints a summary, and adds labels and tools.
 
         Args:
@@ -198,7 +216,7 @@ class Reading:
         if lists is not None:
             say(lists.summary())
 
-        def read(inputs: Sequence[str | Path]) -> "FlowRecords":
+        def read(inputs: Sequence["str | Path | InputFile"]) -> "FlowRecords":
             flow = read_records(inputs, **arguments)
             say(flow.summary())
             # Tools are recognised by these header fields alone.

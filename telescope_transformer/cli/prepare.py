@@ -39,7 +39,7 @@ def prepare(
     from telescope_transformer.records import scan_records
     from telescope_transformer.words import counted
 
-    scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
+    scan = scan_records(reading.find(inputs, keep_going=keep_going), **reading.arguments(keep_going=keep_going))
     cut = WindowSettings(**vars(cutting), splits=splits, seed=seed)
     windows = read_manifest(output).settings if append else cut
     settings = PreparationSettings(windows, computing.settings(), shards, labels)

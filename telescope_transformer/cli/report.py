@@ -58,13 +58,13 @@ def report(
             say(f"open {target}")
     else:
         refuse_several(folder)
-        from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
+        from telescope_transformer.analysis import AnalysisSettings, LazyEmbedder, describe, model_of, working_in
         from telescope_transformer.labels import read_owners
 
         settings = AnalysisSettings(granularity=granularity, networks=read_owners(networks or ()), seed=seed)
         check_folder(output or Path("out"))
         with working_in(folder):
-            found = describe(folder, settings, embed=Embedder(model_of(folder)), say=say)
+            found = describe(folder, settings, embed=LazyEmbedder(model_of(folder)), say=say)
         say(f"open {found.write(output or Path('out'))}")
         data = found.report_data()
     if json:

@@ -52,17 +52,19 @@ def update(
 
     check_adaptation(context, running.model, running.adapt)
     check_checkpoint(running.model)
+    from telescope_transformer.records.files import find_inputs
+
+    # Before the imports that take seconds, so that a misspelt name is told at once.
+    wants_more = output is not None or running.keep is not None
+    state, inputs = _state_and_inputs(state, inputs or [], wants_more)
+    files = find_inputs(inputs) if inputs else []
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
-    from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
     from telescope_transformer.update.summary import folder_of, summarise
 
-    wants_more = output is not None or running.keep is not None
-    state, inputs = _state_and_inputs(state, inputs or [], wants_more)
     running.check()
-    files = find_inputs(inputs) if inputs else []
     if output is not None:
         check_folder(output)
     owners = read_owners(networks or ())
@@ -108,7 +110,7 @@ def _state_and_inputs(state: Path, inputs: list[str], wants_more: bool) -> tuple
 
 def _is_state(first: Path) -> bool:
     """Whether the first argument is the state, as in version 0.1.0: a DuckDB file, even a new one."""
-    from telescope_transformer.update.state import is_database
+    from telescope_transformer.files import is_database
 
     if first.is_file():
         return is_database(first)

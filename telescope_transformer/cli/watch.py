@@ -54,7 +54,7 @@ def watch(
 
     check_adaptation(context, running.model, running.adapt)
     check_checkpoint(running.model)
-    from telescope_transformer.analysis import Embedder
+    from telescope_transformer.analysis import LazyEmbedder
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
     from telescope_transformer.update import State, update
@@ -64,7 +64,7 @@ def watch(
 
     running.check()
     # Otherwise a damaged one would be found when the first file has come.
-    Embedder(running.model).check()
+    LazyEmbedder(running.model).check()
     if output is not None:
         check_folder(output)
     # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
-from telescope_transformer.analysis import AnalysisSettings, Embedder, analyze
+from telescope_transformer.analysis import AnalysisSettings, LazyEmbedder, analyze
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.services import TIME_EDGES
@@ -112,7 +112,7 @@ def evaluate_actors(
     """
     parsed = {size: parse_size(size) for size in sizes}
     for model in models:
-        Embedder(model.place).check()
+        LazyEmbedder(model.place).check()
     cells = Cells(output, SCHEMA)
     depends = _depends(models, output, settings)
     names = list(depends)

@@ -11,7 +11,7 @@ import numpy as np
 
 from telescope_transformer.errors import InputError, reason
 from telescope_transformer.evaluation.tables import short
-from telescope_transformer.files import text_digest, write_text
+from telescope_transformer.files import read_json, text_digest, write_text
 
 FOLDER = "cells"
 
@@ -74,7 +74,7 @@ def read_cell(path: Path) -> dict[str, Any]:
         InputError: if it is damaged.
     """
     try:
-        cell = json.loads(path.read_text(encoding="utf-8"))
+        cell = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a cell of an evaluation: {reason(error)}") from error
     if not isinstance(cell, dict):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from telescope_transformer.analysis import Embedder
+from telescope_transformer.analysis import LazyEmbedder
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.baselines import METHODS, Method
 from telescope_transformer.evaluation.baselines.methods import unfitted
@@ -38,7 +38,7 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
         TelescopeError: if inputs or models cannot be read, or are too small.
     """
     for model in settings.models:
-        Embedder(model.place).check()
+        LazyEmbedder(model.place).check()
     splits = read_splits(inputs, settings)
     models = {model: Method(model.name, "model", unfitted(trained(model.place))) for model in settings.models}
     results = Results()

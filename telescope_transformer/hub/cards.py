@@ -18,7 +18,7 @@ from telescope_transformer.hub.facts import (
     describe_preparation,
     describe_splits,
     flat,
-    read_json,
+    read_json_if_any,
     read_training,
     training_cost,
 )
@@ -78,7 +78,7 @@ def model_card(
         "measurements": measurements,
         "measured_on": measured_on,
         "cost": cost,
-        "calibration": read_json(checkpoint / "calibration.json"),
+        "calibration": read_json_if_any(checkpoint / "calibration.json"),
         "training_data": {"flow records": f"{training.pop('records'):,}"} if "records" in training else {},
         "procedure": flat(training) or {"temperature": config["temperature"], "seed": "not recorded"},
     }

@@ -3,13 +3,14 @@
 Finding it imports neither torch nor transformers, so a command can refuse a wrong checkpoint at once.
 """
 
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from telescope_transformer.errors import CheckpointError, HubError, reason
+from telescope_transformer.files import read_json
 from telescope_transformer.hub.transfers import download
 
 SHIPPED = "shipped"
@@ -81,8 +82,8 @@ def weight_files(folder: Path, name: str | Path | None = None) -> list[Path]:
     if not index.is_file():
         raise CheckpointError(f"{name} is not a checkpoint: it has no weights ({WEIGHTS})")
     try:
-        shards = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        shards = sorted(set(read_json(index)["weight_map"].values()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} is damaged: it does not say in which file each weight is") from error
     for shard in shards:
         # The index is untrusted: it must not name a file outside of the folder.
@@ -116,10 +117,10 @@ def read_configuration(folder: Path, name: str | Path | None = None) -> dict[str
     """
     name = folder if name is None else name
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        config = read_json(folder / "config.json")
     except FileNotFoundError as error:
         raise CheckpointError(f"{name} is not a checkpoint: it has no config.json") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{name} is not a checkpoint: config.json is not a valid JSON file: {error}") from error
     except OSError as error:
         raise CheckpointError(f"{name}: cannot read config.json: {error.strerror or error}") from error
@@ -149,8 +150,10 @@ def _local_folder(name: str, revision: str | None, token: str | None) -> Path:
             f"{name}: no such folder; give the folder of a checkpoint, or a Hub id such as user/name"
         )
     try:
-        return download(name, revision=revision, patterns=CHECKPOINT_PATTERNS, token=token)
+        return download(name, revision=revision, patterns=CHECKPOINT_PATTERNS, needed="config.json", token=token)
     except HubError as error:
+        if isinstance(error.__cause__, RemoteEntryNotFoundError):
+            raise CheckpointError(f"{_named(name, revision)} is not a checkpoint: it has no config.json") from error
         raise HubError(f"{name} is not a folder here, and as a Hub id: {error}") from error
 
 

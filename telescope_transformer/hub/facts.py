@@ -1,6 +1,5 @@
 """Facts for cards, read from the files that preparation, training and evaluation wrote."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from telescope_transformer.errors import CheckpointError, InputError
+from telescope_transformer.files import read_json
 from telescope_transformer.hub.checkpoints import TOKENIZER_FILES, weight_files, weight_shapes
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
@@ -49,7 +49,7 @@ class Split:
     files: int
 
 
-def read_json(path: Path) -> Any:
+def read_json_if_any(path: Path) -> Any:
     """The content of a JSON file, or None if there is no such file.
 
     Raises:
@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from error
 
@@ -73,7 +73,7 @@ def read_measurements(path: Path) -> list[Measurement]:
     """
     if not path.is_file():
         return []
-    rows = read_json(path)
+    rows = read_json_if_any(path)
     if isinstance(rows, dict):
         if not isinstance(rows.get("results"), list):
             raise InputError(f"{path}: not a metrics.json of an evaluation: it has no list of results")
@@ -96,7 +96,7 @@ def read_measurements(path: Path) -> list[Measurement]:
 
 def read_measured_on(path: Path) -> str | None:
     """The models that a metrics.json was measured on, if they are not the checkpoint beside it."""
-    content = read_json(path)
+    content = read_json_if_any(path)
     return str(content["measured_on"]) if isinstance(content, dict) and content.get("measured_on") else None
 
 
@@ -106,7 +106,7 @@ def read_training(checkpoint: Path) -> dict[str, Any]:
     Raises:
         InputError: if it is not a JSON object.
     """
-    training = read_json(checkpoint / "training.json") or {}
+    training = read_json_if_any(checkpoint / "training.json") or {}
     if not isinstance(training, dict):
         raise InputError(f"{checkpoint / 'training.json'}: not written by training")
     start = training.get("start_from")

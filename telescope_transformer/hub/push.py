@@ -1,5 +1,6 @@
 """Uploads a checkpoint, a prepared dataset or a metric, with a card generated from recorded facts."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.hub.staging import STAGES, CardOptions
 from telescope_transformer.hub.transfers import push_folder
 from telescope_transformer.preparation.manifest import MANIFEST
+
+# What the name of a branch must not be or have (git help check-ref-format).
+_NO_BRANCH = re.compile(r"^$|^[/-]|[/.]$|//|\.\.|@\{|(^|/)\.|\.lock(/|$)|[\x00-\x20\x7f~^:?*\[\\]")
 
 
 def push(
@@ -34,7 +38,8 @@ def push(
         The URL of the commit.
 
     Raises:
-        InputError, CheckpointError, DatasetError: if `source` is not a valid checkpoint, dataset or metric.
+        InputError, CheckpointError, DatasetError: if `source` is not a valid checkpoint, dataset or metric, or a name
+            is not one that the Hub takes.
         HubError: if the card is not valid, or the Hub refuses or cannot be reached.
     """
     source = Path(source)
@@ -42,6 +47,8 @@ def push(
         raise InputError(f"{source}: no such folder")
     if what == "model" and (source / MANIFEST).is_file():
         raise InputError(f"{source} is a prepared dataset, not a checkpoint: push it with --dataset")
+    if revision is not None and _NO_BRANCH.search(revision):
+        raise InputError(f"{revision!r} is not a name that git allows for a branch")
     if name.count("/") != 1 or not all(name.split("/")):
         raise InputError(f"{name!r} is not a repository: name it as user/name")
     with tempfile.TemporaryDirectory() as staging:

@@ -70,6 +70,7 @@ def download(
     kind: str = "model",
     revision: str | None = None,
     patterns: list[str] | None = None,
+    needed: str | None = None,
     token: str | None = None,
 ) -> Path:
     """Return a local copy of a repository; an existing directory is returned unchanged.
@@ -81,16 +82,21 @@ def download(
         kind: "model", "dataset" or "space".
         revision: branch, tag or commit; None means main.
         patterns: patterns of the files to download, such as `["*.json"]`; None downloads all files.
+        needed: a file without which nothing is downloaded.
         token: None takes HF_TOKEN or the stored token.
 
     Raises:
-        HubError: if the repository, the revision or the Hub cannot be reached, or access is refused.
+        HubError: if the repository, the revision or the Hub cannot be reached, or access is refused; its cause is a
+            RemoteEntryNotFoundError if the repository does not have the needed file.
     """
     if Path(name).is_dir():
         return Path(name)
     api = HfApi(token=token, library_name="telescope-transformer")
 
     def fetch() -> Path:
+        if needed is not None:
+            # Otherwise the client prints a message and bars of its own about a download of nothing.
+            api.hf_hub_download(name, needed, repo_type=kind, revision=revision, dry_run=True)
         return Path(api.snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=patterns))
 
     return with_retries(f"download {name}", fetch, token=token)

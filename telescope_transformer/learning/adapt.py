@@ -23,12 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import one_thread
 from telescope_transformer.errors import TrainingError, reason
-from telescope_transformer.files import write_text
+from telescope_transformer.files import read_json, write_text
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
@@ -43,8 +42,9 @@ from telescope_transformer.learning.training import (
     make_trainer,
     with_precision_of_device,
 )
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
-from telescope_transformer.model_files import ADAPTATION_FILE, load_model, load_network, save_checkpoint
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_calibration import calibrate_telescope
+from telescope_transformer.model_files import ADAPTATION_FILE, load_model, load_network, save_checkpoint, tokenizer_for
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.splits import LARGEST_SEED
 from telescope_transformer.windows import Windows
@@ -146,7 +146,7 @@ class Adaptation:
         """Write a checkpoint for `from_pretrained`, and `adaptation.json`. Neither contains an address."""
         calibration = None if self.calibration is None else self.calibration.to_dict()
         # The tokenizer is copied from the base if possible, because making one takes half a second and 75 MB.
-        tokenizer = FlowTokenizer(self.model.config.fields) if self.facts.get("from_scratch") else self.base
+        tokenizer = tokenizer_for(self.model.config) if self.facts.get("from_scratch") else self.base
         save_checkpoint(folder, self.model, tokenizer, {CALIBRATION: calibration, ADAPTATION_FILE: self.facts})
 
 
@@ -347,7 +347,7 @@ def _affordable_steps(
 
 def _read_plan(path: Path) -> Mapping[str, Any]:
     try:
-        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = read_json(path)
         if not isinstance(plan["steps"], int) or plan["steps"] < 1:
             raise ValueError(f"steps are {plan['steps']!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:

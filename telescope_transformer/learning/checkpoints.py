@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import CheckpointError, TrainingError, reason
-from telescope_transformer.files import file_digest
+from telescope_transformer.files import file_digest, read_json
 
 SEAL = "seal.json"
 STATE = "trainer.json"
@@ -87,7 +87,7 @@ def newest_whole(folder: Path) -> Path | None:
 def find_fault(checkpoint: Path) -> str | None:
     """Description of what is wrong with a checkpoint, or None."""
     try:
-        seal = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        seal = read_json(checkpoint / SEAL)
         if STATE not in seal:
             return f"{SEAL} does not name {STATE}"
         for name, digest in seal.items():
@@ -105,7 +105,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
         CheckpointError: if it cannot be read.
     """
     try:
-        return dict(json.loads((checkpoint / STATE).read_text(encoding="utf-8")))
+        return dict(read_json(checkpoint / STATE))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{checkpoint / STATE}: {reason(error)}") from error
 

@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from telescope_transformer.errors import CheckpointError
+from telescope_transformer.files import read_json
 
 MODEL, OPTIMIZER, PLAIN = "model.safetensors", "optimizer.safetensors", "state.json"
 # Separates the name of a parameter from the name of its optimizer state.
@@ -66,7 +67,7 @@ def load_state(
         CheckpointError: if a file is missing or damaged, or belongs to another model.
     """
     try:
-        plain = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
+        plain = read_json(folder / PLAIN)
         moments: dict[str, dict[str, torch.Tensor]] = {}
         for place, value in load_file(folder / OPTIMIZER).items():
             name, _, key = place.rpartition(OF)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.arrays import create_array, offsets_of
 from telescope_transformer.errors import DatasetError, reason
-from telescope_transformer.files import file_digest
+from telescope_transformer.files import file_digest, read_json
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.writer import ShardFile
@@ -96,7 +96,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
     shards = find_shards(dataset, split)
     fingerprint = _fingerprint(dataset, tokenizer, split)
     done = cache / DONE
-    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == fingerprint:
+    if done.is_file() and read_json(done) == fingerprint:
         return
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)

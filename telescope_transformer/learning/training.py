@@ -32,7 +32,7 @@ from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore, build_store, open_store, store_of_windows
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
-from telescope_transformer.model_files import load_model, without_bars
+from telescope_transformer.model_files import load_model, tokenizer_for, without_bars
 
 LIBRARIES = ("torch", "transformers", "accelerate", "telescope-transformer")
 
@@ -228,7 +228,7 @@ def make_model(
         config = TelescopeConfig(**arguments.model)
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise TrainingError(f"the recipe's model is not valid: {error}") from error
-    return TelescopeForContrastiveLearning(config), FlowTokenizer(config.fields)
+    return TelescopeForContrastiveLearning(config), tokenizer_for(config)
 
 
 def open_stores(accelerator: Accelerator, paths: TrainingPaths, tokenizer: FlowTokenizer) -> list[RecordStore]:

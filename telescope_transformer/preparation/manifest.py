@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.files import write_text
+from telescope_transformer.files import read_json, write_text
 from telescope_transformer.preparation.settings import SPLITS, WHOLE, WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 from telescope_transformer.shapes import OrNull, check_shape
@@ -125,7 +125,7 @@ def read_manifest(directory: str | Path) -> Manifest:
     if not path.is_file():
         raise DatasetError(f"{directory} is not a prepared dataset: it has no {MANIFEST}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is damaged: {error}") from error

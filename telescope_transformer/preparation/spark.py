@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.extras import require
 from telescope_transformer.fields import ANNOTATIONS
-from telescope_transformer.files import write_text
+from telescope_transformer.files import read_json, write_text
 from telescope_transformer.preparation.engines import sorted_by_duckdb
 from telescope_transformer.preparation.settings import (
     MOST_SHARDS,
@@ -154,7 +154,7 @@ def stage(scan: Any, directory: Path, scratch: Path, settings: PreparationSettin
     present: set[str] = set()
     destinations: dict[int, str] = {}
     for path in sorted(accounts.glob("*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         scan.absorb(found["account"], pq.read_table(path.with_suffix(".parquet")))
         present.update(found["present"])
         destinations |= {int(fold): text for fold, text in found["destinations"].items()}

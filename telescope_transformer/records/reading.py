@@ -279,7 +279,7 @@ def _summary(counts: Counts, notes: Sequence[str], damage: Sequence[DamagedInput
 
 
 def scan_records(
-    inputs: Sequence[str | Path] | str | Path,
+    inputs: Sequence[str | Path | InputFile] | str | Path,
     *,
     columns: Mapping[str, str] | None = None,
     format: str = "auto",
@@ -308,7 +308,7 @@ def _prefixes(given: Any) -> Sequence[str]:
 
 
 def read_records(
-    inputs: Sequence[str | Path] | str | Path,
+    inputs: Sequence[str | Path | InputFile] | str | Path,
     *,
     columns: Mapping[str, str] | None = None,
     format: str = "auto",

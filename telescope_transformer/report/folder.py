@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.files import check_regular
 from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_addresses, parse_addresses
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import columns
@@ -114,6 +115,7 @@ def _named(path: Path) -> Iterator[Path]:
 
 
 def _read_table(path: Path, *, embeddings: bool = True) -> pa.Table:
+    check_regular(path)
     names = [name for name in pq.read_schema(path).names if embeddings or name != "embedding"]
     return pq.read_table(path, columns=names)
 
@@ -135,6 +137,7 @@ def read_summary(path: Path) -> dict[str, Any]:
         reason = reason if folder.exists() else "there is no such folder"
         raise InputError(f"{folder}: not the output of an analysis: {reason}")
     with _named(path):
+        check_regular(path)
         if path.stat().st_size > LONGEST_SUMMARY:
             raise InputError(f"longer than {LONGEST_SUMMARY >> 20} MiB")
         return check_summary(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant))

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import AnalysisSettings, Embedder
+from telescope_transformer.analysis import AnalysisSettings, LazyEmbedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED, unseen_windows
-from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.errors import StateError, TelescopeError
 from telescope_transformer.files import file_digest, written_in
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model_calibration import calibrate_telescope
 from telescope_transformer.model_files import load_network
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say
@@ -46,7 +46,7 @@ class StateModel:
 
     def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
         self._state, self._settings, self._given = state, settings, embedder
-        self._named = Embedder(settings.model)
+        self._named = LazyEmbedder(settings.model)
         if embedder is None:
             self._named.check()
         # The loaded checkpoint and the adaptation that it belongs to: a failed step rolls back to an older one.

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.errors import StateError
+from telescope_transformer.errors import StateError, reason
+from telescope_transformer.files import check_regular, is_database
 from telescope_transformer.shapes import ShapeError, check_shape
 from telescope_transformer.update.consistency import find_fault
 from telescope_transformer.update.resolving import ClusterSums
@@ -543,13 +544,14 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(path, config=options)
 
 
-def is_database(path: Path) -> bool:
-    """Whether a file is a DuckDB database."""
-    with path.open("rb") as file:
-        return file.read(12)[8:] == b"DUCK"
-
-
 def _check_kind(path: Path) -> None:
     """Refuse data files: DuckDB opens them as an in-memory database, so everything written to it would be lost."""
-    if path.is_file() and path.stat().st_size and not is_database(path):
+    if not path.exists():
+        return
+    try:
+        check_regular(path)
+        is_other = path.stat().st_size > 0 and not is_database(path)
+    except OSError as error:
+        raise StateError(f"{path}: cannot open the state: {reason(error)}") from error
+    if is_other:
         raise StateError(f"{path}: cannot open the state: it is not a DuckDB file")

@@ -182,7 +182,7 @@ def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("command", ["analyze", "update", "watch"])
 def test_a_threshold_that_is_no_cosine_is_refused_before_reading(command: str, tmp_path, monkeypatch, capsys) -> None:
-    (tmp_path / "flows.csv").write_text("no flow records")
+    (tmp_path / "flows.csv").write_text("timestamp,src_ip,dst_ip,dst_port,protocol\nwrong,,,,\n")
     state = tmp_path / "state.duckdb"
     arguments = {
         "analyze": [str(tmp_path / "flows.csv")],

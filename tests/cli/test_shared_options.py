@@ -226,6 +226,22 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
     assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut", "bare", "torn"}
 
 
+def test_a_wrong_input_is_found_before_torch_is_imported(here: Path) -> None:
+    (here / "empty.csv").touch()
+    (here / "folder").mkdir()
+    calls = [
+        [name, path, "--output", "out"] for name in ("analyze", "prepare", "adapt") for path in ("no", "empty.csv")
+    ]
+    calls += [["update", "no.csv"], ["update", "folder"], ["embed", "no"], ["embed", "folder"], ["analyze", "no*.csv"]]
+    program = "import sys\nfrom telescope_transformer.cli.main import main\n"
+    program += f"for call in {calls!r}:\n    try:\n        main([*call])\n    except SystemExit as end:\n"
+    program += "        print(end.code, *[name for name in ('torch', 'sklearn') if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert answer.stdout.splitlines() == ["1"] * len(calls)
+    for call, error in zip(calls, answer.stderr.splitlines(), strict=True):
+        assert error.startswith(f"error: {call[1]}"), call
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

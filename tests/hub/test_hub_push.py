@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -217,6 +218,28 @@ def test_a_failed_push_is_one_line(
     error = ended("push", str(checkpoint), "user/a")
     assert error.startswith("error: cannot push to user/a: the token does not permit this (403)")
     assert READ_TOKEN not in error + caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a..b", "-a", "a b", "a~1", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a@{b", "a."]
+)
+def test_a_name_that_no_branch_can_have_is_refused_before_anything_is_sent(
+    client: HubServer, checkpoint: Path, name: str
+) -> None:
+    assert subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True).returncode != 0
+    with pytest.raises(InputError, match=f"^{re.escape(repr(name))} is not a name that git allows for a branch$"):
+        push(checkpoint, "user/a", revision=name)
+    assert not client.requests
+
+
+def test_a_branch_without_a_checkpoint_gives_one_line(client: HubServer, in_process_of_its_own: Run) -> None:
+    client.plant("user/nothing", {"README.md": b"nothing"})
+    code = "import json, telescope_transformer as package\n"
+    code += "try:\n    package.load('user/nothing', revision='main')\n"
+    code += "except package.errors.TelescopeError as error:\n    print(json.dumps({'told': str(error)}))"
+    told = in_process_of_its_own(code)
+    assert told["told"] == "user/nothing@main is not a checkpoint: it has no config.json"
+    assert told["stderr"] == ""
 
 
 def test_the_command_line_pushes(hub: HubServer, prepared: Path, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_update_places_the_sources_that_analyze_places(
             return port_shares(windows)
 
     for module in (analysis_run, clustering_stage):
-        monkeypatch.setattr(module, "Embedder", PortShares)
+        monkeypatch.setattr(module, "LazyEmbedder", PortShares)
     records = pa.concat_tables([pq.read_table(path) for path in (*days, short_day(tmp_path / "short.parquet", 5))])
     pq.write_table(records, tmp_path / "all.parquet")
     at_once = analyze(tmp_path / "all.parquet", replace(PLACING, model=SHIPPED))

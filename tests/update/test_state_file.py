@@ -1,6 +1,7 @@
 """State files: after the disk was full, and with names that mean something to DuckDB."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -191,3 +192,10 @@ def test_a_column_that_may_have_gaps_is_named(begun: Path, tmp_path: Path, table
         altered.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
     with pytest.raises(StateError, match=rf"no constraint NOT NULL on column {column} in table {table}"):
         State(path)
+
+
+def test_a_pipe_or_a_folder_is_no_state(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(StateError, match=f"^{path}: cannot open the state: not a regular file"):
+            State(path)

@@ -178,7 +178,7 @@ def test_a_state_keeps_its_first_checkpoint(tmp_path: Path, monkeypatch: pytest.
     first, second, third = write_days(tmp_path, 3)
     digests = iter(["one", "another"])
 
-    class Embedder:
+    class LazyEmbedder:
         """Stands for a checkpoint whose weights change under the same name."""
 
         def __init__(self, model: str | None) -> None:
@@ -189,7 +189,7 @@ def test_a_state_keeps_its_first_checkpoint(tmp_path: Path, monkeypatch: pytest.
         def __call__(self, windows: pa.Table) -> np.ndarray:
             return port_shares(windows)
 
-    monkeypatch.setattr(model, "Embedder", Embedder)
+    monkeypatch.setattr(model, "LazyEmbedder", LazyEmbedder)
     path, settings = tmp_path / "state.duckdb", replace(SETTINGS, model="shipped")
     with State(path) as state:
         update(state, [first, second], read, settings)

@@ -1,4 +1,4 @@
-"""Embed windows of a telescope or of a prepared dataset, and fit a calibration to them."""
+"""Calibrate a model on a telescope or a prepared dataset: embed windows of it, and fit a `Calibration` to them."""
 
 from pathlib import Path
 
