@@ -47,11 +47,13 @@ class Graph(ABC):
 
     Attributes:
         scores_are_costs: whether `score` is the cost itself.
+        largest_sum: the largest sum that `score` subtracts from another; 0 if it does not subtract sums.
         proves_first: whether one restart before the proof is enough, because the proof soon finds better clusterings.
         reduce_up_to: maximum number of nodes at which the graph is reduced before it is solved.
     """
 
     scores_are_costs = True
+    largest_sum = 0.0
     proves_first = False
     reduce_up_to = 0
 

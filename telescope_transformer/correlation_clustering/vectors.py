@@ -218,6 +218,11 @@ class VectorGraph(Graph):
         largest = longest + abs(self.threshold) * float(self.sizes.max(initial=0.0)) ** 2
         return largest if largest != 0 else 1.0
 
+    @cached_property
+    def largest_sum(self) -> float:  # type: ignore[override]
+        """What `inside` subtracts: the squared lengths of all vectors, and the penalties of their squared sizes."""
+        return float(np.sum(self.vectors**2) + abs(self.threshold) * np.sum(self.sizes**2))
+
     def cost(self, labels: np.ndarray) -> float:
         """Disagreement of ``labels`` (n,), by one pass over all pairs in O(n^2 d) time and O(n) memory."""
         return disagreement(self.vectors, self.sizes, self.threshold, labels)

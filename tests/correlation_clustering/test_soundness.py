@@ -186,6 +186,16 @@ def test_a_ring_with_one_repulsive_edge_is_proved(n: int) -> None:
     assert (solver.cost_, solver.lower_bound_) == (1.0, 1.0)
 
 
+def test_a_huge_vector_does_not_hide_the_cost_of_others_without_a_matrix() -> None:
+    vectors = np.zeros((30, 3))
+    vectors[:, 1:] = np.random.default_rng(3).normal(size=(30, 2))
+    # Orthogonal to all others, so its square, 1e16, is no part of the cost of 40.
+    vectors[0] = 1e8, 0, 0
+    found = CorrelationClustering(memory_limit=0, random_state=0).fit_embeddings(vectors, 0.0)
+    expected = disagreement(vectors[1:] @ vectors[1:].T, found.labels_[1:])
+    assert found.cost_ == pytest.approx(expected, rel=1e-9)
+
+
 def test_near_duplicates_are_proved_optimal_without_a_matrix() -> None:
     rng = np.random.default_rng(0)
     centres = np.eye(8)[np.arange(400) % 8]
