@@ -18,8 +18,8 @@ PROVED = 1e-9
 # whole graph takes: 4,096 vectors of 128 dimensions take 0.2 s. The second number is the least share of the time limit
 # that is left to the search, however long the cost takes.
 _SAMPLE, _LEAST_SHARE = 4_096, 0.1
-# A cost that is the difference of sums loses digits. Sums of products are correct to about 1e-13, so a difference above
-# this share of the sums is correct to the 1e-9 of `PROVED`.
+# A cost that is the difference of sums loses digits. Sums of products are correct to about 1e-13, so a difference
+# above this share of the sums is correct to the 1e-9 of `PROVED`.
 _CANCELS = 1e-4
 
 

@@ -46,13 +46,15 @@ _COOLING, _COOLING_SPARSE, _FASTEST_COOLING = 0.8, 0.9, 0.1
 # A run with a time limit cools down to this smoothing, relative to the initial one. From there on, another round gains
 # more than less smoothing, and a run that no longer makes progress ends.
 _LAST_IN_TIME = 1e-3
-# A round counts as progress if it closes this share of the remaining gap.
+# A round counts as progress if it closes this share of the remaining gap. With 3e-4, 1e-3, 3e-3 and 1e-2, the ascent
+# on 1,200 embeddings (kind b, threshold 0.3) ends after 3.4, 3.1, 2.6 and 2.5 s, at 1.23 to 1.24 %.
 _GAIN = 1e-3
 # Sweeps between two separations, for complete and for sparse graphs. With 5, 8 and 15 sweeps, the gap of 2,500 windows
 # of scanners after 5 s is 0.8, 0.7 and 1.2 %, and that of 2,000 embeddings (kind b, threshold 0.27) after 2.6 s is
 # 0.17, 0.15 and 0.15 %. With 8 sweeps, bitcoin_alpha is not proved optimal.
 _SWEEPS, _SWEEPS_SPARSE = 8, 15
-# Least violation of an inequality that is added. Later rounds deal with smaller violations.
+# Least violation of an inequality that is added. Later rounds deal with smaller violations. Any value from 0.05 to 0.2
+# gives the same gaps, within 0.03 %, for 2,000 to 5,000 embeddings.
 _TOLERANCE = 0.05
 # Centres and entries that are processed between two checks of the time. Each takes less than 0.1 s.
 _CENTRES_A_CALL = 200
@@ -75,8 +77,6 @@ _MOST_CAPACITY, _MOST_CAPACITY_SPARSE = 1 << 23, 1 << 24
 _CYCLES_A_TRIANGLE, _CYCLE = 0.25, 4
 # Least number of nodes between two checks of the time in the search for cycles, however much work each node is.
 _LEAST_STRIDE = 20
-# An ascent may end after more than this many rounds in a row without progress.
-_BARREN = 2
 # Least number of seconds that a round counts as, so that the number of rounds stays finite.
 _SHORTEST_ROUND = 1e-6
 # New cycles count as few if they are fewer than this share of the active ones.
@@ -341,8 +341,7 @@ def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | Non
 
 def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None) -> None:
     """Alternate between separation, sweeps and cooling; see `ascend`."""
-    last, barren = -np.inf, 0
-    first = dual.smoothing
+    last, first = -np.inf, dual.smoothing
     while not deadline.passed and rounds != 0:
         started = now()
         rounds = None if rounds is None else rounds - 1
@@ -354,9 +353,9 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
             progress.prove(dual.bound())
             if progress.closed:
                 return
-        barren = 0 if value - last > _GAIN * missing else barren + 1
+        idle = value - last <= _GAIN * missing
         # Smoothing below the gap that counts as closed gains nothing.
-        if (barren > _BARREN and dual.smoothing < _LAST_IN_TIME * first) or dual.smoothing < PROVED * dual.scale:
+        if (idle and dual.smoothing < _LAST_IN_TIME * first) or dual.smoothing < PROVED * dual.scale:
             return
         last = value
         dual.smoothing *= dual.cooling(deadline.seconds_left, now() - started)

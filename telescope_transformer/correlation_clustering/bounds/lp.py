@@ -45,7 +45,8 @@ _CUTS_PER_PAIR = 3
 # Share of the remaining time that the simplex method may take. The interior point method then gets the rest; it
 # finishes some problems on which the simplex method stalls.
 _SHARE_OF_SIMPLEX = 0.5
-# Share of the time that the dual ascent may take before HiGHS.
+# Share of the time that the dual ascent may take before HiGHS. With 0.1, 0.3, 0.6 and 0.8, the gap of 800 embeddings
+# (kind b, threshold 0.25) after 4 s is 0.10, 0.01, 0.01 and 0.01 %; with more time, the share does not matter.
 ASCENT_SHARE = 0.3
 # Seconds between two looks at whether HiGHS has finished (on Windows, Ctrl-C is only noticed then), and how long it
 # may take to stop after Ctrl-C. It takes 0.04 s with 3,000 variables and 0.5 s with 11,000.
