@@ -27,8 +27,9 @@ class RecordField(NamedTuple):
         largest: largest value that a reader accepts, for numbers with such a bound.
         aliases: column names that are read as this field, compared without case and separators, the preferred one
             first: common names and those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
-            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, OCSF, the flow logs of AWS and Google,
-            and the CIC and UNSW data sets. Names made of an end and a kind (attacker_ip) are added in records.columns.
+            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, OCSF, Tranalyzer, NFStream, the flow logs
+            of AWS and Google, and the CIC and UNSW data sets. Names made of an end and a kind (attacker_ip) are added
+            in records.columns.
         metadata: metadata of the field in the schema.
     """
 
@@ -58,7 +59,7 @@ FIELDS = (
             "timereceived stampinserted startedat createdat datefirstseen eventtimestamp attacktime timestampus "
             "timestampms begin connectiontime connecttime occurredat detectedat observedat observationtime capturedat "
             "capturetime packettime utctimestamp isotime timeiso timestampiso tstamp logtimestamp loggedat recordedat "
-            "receivedat eventdate localtime connectiontimestamp date"
+            "receivedat eventdate localtime connectiontimestamp timefirst bidirectionalfirstseenms date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),

@@ -82,18 +82,20 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
         "timezonename",
     ),
 }
-# Columns of databases of places, of Argus (also in the Bot-IoT data set), of PAN-OS and of FortiGate.
+# Columns of databases of places, of Argus (also in the Bot-IoT data set), of PAN-OS, of FortiGate and of OPNsense.
 _OF_PLACES = frozenset(("lat", "latitude", "lon", "lng", "longitude", "city", "cityname", "regionname", "geo"))
 _OF_ARGUS = frozenset(("pkseqid", "ltime", "lasttime"))
 _OF_PAN_OS = frozenset(("natsourceport", "natsrcport", "repeatcount", "repeatcnt"))
 _OF_FORTIGATE = frozenset(("trandisp", "transip", "tranip"))
+_OF_OPNSENSE = frozenset(("rulenr", "subrulenr", "anchorname"))
 # Names that mean something else beside such names: a zone where the source is, the number of a record, the flags of a
-# session, and a translated port.
+# session, a translated port, and the name of a rule.
 _MEANS_OTHERWISE = {
     **dict.fromkeys(set(ALIASES["timezone"]) - set(_CLOCK_ZONES), _OF_PLACES),
     "seq": _OF_ARGUS,
     "flags": _OF_PAN_OS,
     "transport": _OF_FORTIGATE,
+    "label": _OF_OPNSENSE,
 }
 
 DEEPEST = 6

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.text_blocks import LONGEST_LINE, TextBlocks, as_utf8
 
-_CONTAINERS = frozenset(("hits", "Records", "records", "flows", "events", "logEvents", "results", "data"))
-"""Keys under which an object may hold an array of records: those of Elasticsearch, AWS and of common exports."""
+_CONTAINERS = frozenset(("hits", "Records", "records", "flows", "flow_logs", "events", "logEvents", "results", "data"))
+"""Keys under which an object may hold an array of records: those of Elasticsearch, AWS, IBM and common exports."""
 
 _CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sorted(_CONTAINERS)).encode())
 _WRAPPERS = ("_source", "fields", "result")
@@ -31,8 +31,11 @@ _MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES))
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
 
-_FLUENTD = re.compile(rb"^\d{4}-\d\d-\d\dT\S+\t[^\t]+\t$")
-"""The time and tag that Fluentd writes before an object."""
+_TIME_OF_SHIPPER = re.compile(
+    rb"^(?:\d{4}-\d\d-\d\dT\S+(?:\t[^\t]+\t| (?:std(?:out|err) [FP] )?)"
+    rb"|(?:CreateTime|LogAppendTime):\d+\t(?:[^\t]*\t)*)$"
+)
+"""The time that Fluentd (with a tag), Kubernetes (with a stream), Docker and Kafka's consumer write first."""
 
 _LONGEST_PREFIX = 512
 """Bytes that syslog may write before an object: a time, a host, a program and its process number."""
@@ -100,7 +103,7 @@ def _behind_prefix(text: bytes) -> bytes:
     """The object at the end of a log line, or the whole line if it does not end in an object."""
     at = text.find(b'{"', 0, _LONGEST_PREFIX)
     prefix = text[: max(at, 0)]
-    if _FLUENTD.match(prefix):
+    if _TIME_OF_SHIPPER.match(prefix):
         return text[at:]
     # An object in a column of a table is not a record by itself.
     if prefix.rstrip()[-1:] not in (b":", b"|", b"]", b"-") or prefix.count(b"|") > 1 or set(prefix) & set(b",;\t"):

@@ -34,6 +34,7 @@ from telescope_transformer.records.formats import (
     google_vpc,
     honeyd,
     honeypots,
+    honeypy,
     honeytrap,
     ids_alerts,
     ipfix_json,
@@ -67,6 +68,7 @@ _COMMON_NAMES = (
     honeypots.T_POT,
     honeypots.OPENCANARY,
     honeypots.CONPOT,
+    honeypy.DIALECT,
     elastic.DIALECT,
 )
 _JSON_DIALECTS = (
@@ -129,6 +131,7 @@ _BUILT_IN = (
     firewall_logs.FORMAT,
     cowrie.TEXT_FORMAT,
     honeyd.FORMAT,
+    honeypy.FORMAT,
     yaf.LINE_FORMAT,
     log_table_format(_JSON_DIALECTS, _any_json),
     csv.FORMAT,

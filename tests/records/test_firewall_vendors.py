@@ -32,6 +32,12 @@ add(
     + FORTI.replace("proto=6", "proto=1").replace("port=40000", "port=1").replace("dstport=23", "dstport=9"),
     [NO_TYPE],
 )
+for _service, _number, _expected in (("icmp/8/0", 1, PING), ("PING", 1, PING)):
+    add(
+        f"forti, the service {_service}",
+        "date=2016-07-21 time=17:50:56 " + FORTI.replace("proto=6", f"proto={_number}").replace("TELNET", _service),
+        [_expected],
+    )
 add(
     "forti other types are skipped",
     "date=2016-07-21 time=17:50:56 " + FORTI + "\n" + FORTI.replace("traffic", "utm"),
@@ -85,9 +91,11 @@ add(
     + TIK
     + "TCP (SYN), 192.0.2.1:40000->198.51.100.7:23, len 40\n"
     + ISO
-    + "firewall,info output: in:(unknown 0) out:ether1, proto UDP, 198.51.100.7:1->192.0.2.9:53, len 60",
+    + "firewall,info output: in:(unknown 0) out:ether1, proto UDP, 198.51.100.7:1->192.0.2.9:53, len 60\n"
+    + ISO
+    + "firewall,info output: in:(none) out:ether1, proto TCP (SYN,ACK), 198.51.100.7:23->192.0.2.9:1, len 60",
     [TCP],
-    skipped=1,
+    skipped=2,
 )
 
 PALO = "1,2016/07/21 17:51:00,0011,TRAFFIC,drop,2049,2016/07/21 17:50:56,192.0.2.1,198.51.100.7,0.0.0.0,0.0.0.0,{},,,not-applicable,vsys1,untrust,untrust,eth1,,,2016/07/21 17:50:57,0,1,40000,23,0,0,0x0,tcp,deny,60,60,0,1,2016/07/21 17:50:55,0,any"
@@ -136,6 +144,8 @@ FTD = "EventPriority: Low, FirstPacketSecond: 2016-07-21T17:50:56Z, ConnectionID
 BEGIN, END = (f"2016-07-21T17:55:00Z ftd : %FTD-1-43000{kind}: {FTD}\n" for kind in (2, 3))
 add("ftd, only the end", END.format(7, 23, "tcp"), [TCP])
 add("ftd, beginning and end", BEGIN.format(7, 23, "tcp") + END.format(7, 23, "tcp"), [TCP], skipped=1)
+FMC = "SFIMS: Protocol: TCP, SrcIP: 192.0.2.1, OriginalClientIP: ::, DstIP: 198.51.100.7, SrcPort: 40000, DstPort: 23, TCPFlags: 0x0, ConnectType: "
+add("ftd, forwarded by FMC", ISO + FMC + "Start\n" + ISO + FMC + "End\n", [TCP], skipped=1)
 add("ftd, another connection", BEGIN.format(7, 23, "tcp") + END.format(8, 53, "udp"), [TCP, UDP])
 for _name, _lines, _expected in (
     ("only ends", (END.format(7, 23, "tcp"), END.format(8, 53, "udp")), [TCP, UDP]),

@@ -8,6 +8,7 @@ import pytest
 from variants import TCP, UDP, Variant, Variants, json_lines
 
 VARIANTS = Variants()
+HONEYPY = {"local_host": "198.51.100.7", "local_port": 23, "remote_host": "192.0.2.1", "remote_port": 40000}
 ISO = "2016-07-21T17:50:56.123456Z"
 # Cowrie, close to a real log
 cow = {
@@ -223,6 +224,32 @@ ht = {
     "downloads": [],
 }
 VARIANTS.add("honeytrap attackers.json", json_lines(ht), [TCP], second=None)
+VARIANTS.add(
+    "honeypy JSON: a connection, not each of its events",
+    json_lines(
+        *(
+            {"date_time": "2016-07-21T17:50:56", "protocol": protocol, "event": event, "service": "x", **HONEYPY}
+            for protocol, event in (("TCP", "CONNECT"), ("TCP", "RX"), ("UDP", "RX"), ("UDP", "TX"))
+        )
+    ),
+    [TCP, (*TCP[:2], 17, *TCP[3:])],
+    skipped=2,
+)
+VARIANTS.add(
+    "honeypy",
+    "".join(
+        f"2016-07-21 19:50:56,123456,+0200 [{plugin}] 5a1b {event} 198.51.100.7 23 Telnet 192.0.2.1 40000 {data}\n"
+        for plugin, event, data in (
+            ("-", "TCP CONNECT", ""),
+            ("Telnet,1", "TCP RX", "6162"),
+            ("Echo (UDP)", "UDP RX", "61"),
+            ("Echo (UDP)", "UDP TX", "61"),
+        )
+    ),
+    [TCP, (*TCP[:2], 17, *TCP[3:])],
+    format="honeypy",
+    skipped=2,
+)
 VARIANTS.add(
     "honeytrap tpot",
     json_lines(

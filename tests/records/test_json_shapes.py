@@ -427,7 +427,17 @@ VARIANTS.add(
 
 LATER = "2016-07-21T18:00:00Z"
 VARIANTS.add("logstash has two times", json_lines({"@timestamp": LATER, **base}), [TCP])
-VARIANTS.add("fluentd", f"{LATER}\ttelescope.flows\t" + json_lines(base), [TCP])
+for _name, _prefix in (
+    ("fluentd", f"{LATER}\ttelescope.flows\t"),
+    ("kubernetes", f"{LATER} stdout F "),
+    ("docker logs -t", f"{LATER} "),
+    ("kafka's consumer with times", "CreateTime:1469129999123\t"),
+    ("kafka's consumer with times and keys", "CreateTime:1469129999123\tkey\t"),
+):
+    VARIANTS.add(_name, _prefix + json_lines(base), [TCP])
+VARIANTS.add(
+    "IBM Cloud", json_lines({"version": "1", "capture_start_time": LATER, "flow_logs": [base, base]}), [TCP] * 2
+)
 VARIANTS.add("loki", json_lines({"line": json.dumps(base), "labels": {"job": "x"}, "timestamp": ISO}), [TCP])
 VARIANTS.add(
     "no protocol",

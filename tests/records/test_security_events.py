@@ -63,6 +63,26 @@ for delimiter, written in (("^", "^"), ("^", "x5E"), ("~", "0x7e")):
         f"LEEF 2.0 with {written}",
         f"{ISO} gw LEEF:2.0|V|P|1|4000|{written}|devTime=Jul 21 2016 17:50:56{delimiter}{pairs}",
     )
+PAIRS = (ENDS + "tcp").replace("spt", "srcPort").replace("dpt", "dstPort").split()
+for version in ("1.0", "2.0"):
+    header = f"{ISO} gw LEEF:{version}|Palo Alto Networks|PAN-OS Syslog Integration|8.1|allow|"
+    add(
+        f"LEEF {version} of Palo Alto: bars between pairs, the begin and other logs do not count",
+        *(
+            header + "x7C|" * (version == "2.0") + "|".join((f"cat={log}", f"Subtype={kind}", *PAIRS))
+            for log, kind in (("TRAFFIC", "start"), ("TRAFFIC", "end"), ("THREAT", "url"))
+        ),
+        skipped=2,
+    )
+add(
+    "the time of an event of F5, not that of syslog, which has no year",
+    'Aug 17 00:00:00 b tmm: action="Drop",date_time="Jul 21 2016 17:50:56",dest_ip="198.51.100.7",dest_port="23",'
+    'ip_protocol="TCP",source_ip="192.0.2.1",source_port="40000"',
+)
+add(
+    "Check Point calls its product Firewall",
+    f"time={SECOND}|hostname=gw|product=Firewall|action=Drop|src=192.0.2.1|dst=198.51.100.7|proto=6|s_port=40000|service=23",
+)
 add(
     "Zyxel gives the number of a protocol without a name",
     ISO + ' zy src="192.0.2.1:40000" dst="198.51.100.7:23" note="ACCESS BLOCK" protoID=6 proto="others"',
@@ -212,9 +232,10 @@ TRAFFIC = {
 VARIANTS.add(
     "PAN-OS as JSON",
     json_lines(
-        *(TRAFFIC | {"LogType": log, "Subtype": kind} for log, kind in (("TRAFFIC", "end"), ("THREAT", "url")))
+        *(TRAFFIC | {"LogType": log, "Subtype": kind} for log, kind in (("TRAFFIC", "end"), ("THREAT", "url"))),
+        TRAFFIC | {"LogType": "TRAFFIC", "Subtype": "end", "Protocol": "icmp", "SourcePort": 0, "DestinationPort": 0},
     ),
-    [TCP],
+    [TCP, (*TCP[:2], 1, UNKNOWN_ICMP_TYPE, 0)],
     skipped=1,
 )
 FORTIGATE = {
@@ -228,8 +249,12 @@ FORTIGATE = {
 FORTIGATE |= {"dstip": "198.51.100.7", "srcport": 40000, "dstport": 23, "proto": 6}
 VARIANTS.add(
     "FortiGate as JSON repeats a connection in its other logs",
-    json_lines(FORTIGATE | {"type": "traffic"}, FORTIGATE | {"type": "utm"}),
-    [TCP],
+    json_lines(
+        FORTIGATE | {"type": "traffic"},
+        FORTIGATE | {"type": "utm"},
+        FORTIGATE | {"type": "traffic", "proto": 1, "service": "PING", "srcport": 0, "dstport": 0},
+    ),
+    [TCP, PING],
     skipped=1,
 )
 VARIANTS.add(

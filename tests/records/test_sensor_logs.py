@@ -89,6 +89,7 @@ VARIANTS.add(
     gzip.compress(zeek_log(CF, CR).encode()) + gzip.compress(zeek_log(CF, CR).encode()),
     [TCP, TCP],
 )
+VARIANTS.add("zeek, a comment before the header", "# sensor 7\n" + zeek_log(CF, CR), [TCP])
 VARIANTS.add("zeek header w/o separator line", "\n".join(zeek_log(CF, CR).split("\n")[1:]), [TCP])
 VARIANTS.add("zeek only #fields", "#fields\t" + "\t".join(CF.split()) + "\n" + "\t".join(CR.split()) + "\n", [TCP])
 VARIANTS.add("zeek no header rows only", "\t".join(CR.split()) + "\n", None)

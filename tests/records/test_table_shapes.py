@@ -310,9 +310,11 @@ def test_tables_of_every_shape_give_the_expected_records(tmp_path: Path, variant
     variant.check(tmp_path)
 
 
-@pytest.mark.parametrize(("field", "others"), [("seq", "pkSeqID,ltime"), ("Flags", "Repeat Count,NAT Source Port")])
+@pytest.mark.parametrize(
+    ("field", "others"), [("seq", "pkSeqID,ltime"), ("Flags", "Repeat Count,NAT Source Port"), ("label", "rulenr")]
+)
 def test_names_that_mean_something_else_beside_others_are_not_read(tmp_path: Path, field: str, others: str) -> None:
-    """Argus numbers its records in `seq` (Bot-IoT), and PAN-OS writes the flags of a session."""
+    """Argus numbers its records in `seq` (Bot-IoT), PAN-OS writes the flags of a session, OPNsense a rule's name."""
     for names, expected in ((field, 1), (f"{field},{others}", 0)):
         (tmp_path / "a").write_text(f"{HEADER.strip()},{names}\n{ROW.strip()},7{',1' * names.count(',')}\n")
         values = f"{ROW.strip()},7{',1' * names.count(',')}".split(",")
@@ -320,7 +322,7 @@ def test_names_that_mean_something_else_beside_others_are_not_read(tmp_path: Pat
         (tmp_path / "b").write_text(json_lines(record))
         for file in (tmp_path / "a", tmp_path / "b"):
             table = read_records(file).table
-            assert len({"tcp_seq", "tcp_flags"} & set(table.column_names)) == expected
+            assert len({"tcp_seq", "tcp_flags", "label"} & set(table.column_names)) == expected
 
 
 def test_the_translated_port_of_fortigate_is_no_protocol(tmp_path: Path) -> None:

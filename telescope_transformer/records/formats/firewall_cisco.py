@@ -63,7 +63,8 @@ def asa_fields(line: str) -> Fields | None:
     return {}
 
 
-_FTD_CONNECTION = re.compile(r"(?:FTD|NGIPS)-(?:\w+-)?\d-43000(?P<kind>[23]):")
+# The management center (FMC) forwards them as SFIMS.
+_FTD_CONNECTION = re.compile(r"(?:FTD|NGIPS)-(?:\w+-)?\d-43000(?P<kind>[23]):|\bSFIMS: (?=Protocol: )")
 _FTD_VALUE = re.compile(r"(\w+): ([^,]*)")
 _FTD_NAMES = {
     "src_ip": ["SrcIP"],
@@ -85,7 +86,8 @@ def ftd_fields(line: str) -> Fields | None:
     fields: Fields = first_values(values, _FTD_NAMES)
     begin = values.get("FirstPacketSecond")
     connection = ",".join(map(str, (*fields.values(), begin, values.get("ConnectionID"))))
-    return fields | ({"timestamp": begin} if begin else {}) | {CONNECTION: connection, EVENT: found["kind"]}
+    kind = found["kind"] or values.get("ConnectType", "")
+    return fields | ({"timestamp": begin} if begin else {}) | {CONNECTION: connection, EVENT: kind}
 
 
 _IOS = re.compile(

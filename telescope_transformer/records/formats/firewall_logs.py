@@ -141,16 +141,19 @@ _KINDS: tuple[LineParser, ...] = (
 
 
 # The header of LEEF 2.0 may end with the delimiter of the pairs, as a character or in hexadecimal (`x5E`); else they
-# are delimited by tabs.
-_LEEF_DELIMITER = re.compile(r"LEEF:2\.0\|(?:[^|]*\|){4}(?:(?P<plain>\S)|0?x(?P<hex>[0-9A-Fa-f]{2}))\|")
+# are delimited by tabs, or as PAN-OS does by bars.
+_LEEF = re.compile(
+    r"LEEF:[12]\.0\|(?:[^|]*\|){4}(?:(?:(?P<plain>\S)|0?x(?P<hex>[0-9A-Fa-f]{2}))\||(?=[\w-]+=[^|\t]*(?P<bar>\|)[\w-]+=))"
+)
 
 
 def _fields(line: str) -> Fields | None:
     # rsyslog escapes the tabs of LEEF as #011 (EscapeControlCharactersOnReceive).
     line = line.replace("#011", "\t")
-    leef = _LEEF_DELIMITER.search(line)
+    leef = _LEEF.search(line)
     if leef:
-        line = line.replace(leef["plain"] or chr(int(leef["hex"], 16)), "\t")
+        delimiter = leef["plain"] or leef["bar"] or chr(int(leef["hex"], 16))
+        line = line[: leef.end()] + line[leef.end() :].replace(delimiter, "\t")
     return next((fields for fields in (kind(line) for kind in _KINDS) if fields is not None), None)
 
 

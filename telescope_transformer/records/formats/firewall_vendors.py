@@ -71,6 +71,18 @@ _FORTIGATE = {
 }
 
 
+# For ICMP, the service is the type and code, or the name of a request.
+_FORTIGATE_ICMP = re.compile(r"icmp6?/(?P<icmp_type>\d+)/(?P<icmp_code>\d+)")
+_FORTIGATE_PINGS = {"PING": {"icmp_type": "8", "icmp_code": "0"}, "PING6": {"icmp_type": "128", "icmp_code": "0"}}
+
+
+def _icmp_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The ICMP type and code that FortiGate gives in the name of the service."""
+    service = str(values.get("service"))
+    found = _FORTIGATE_ICMP.fullmatch(service)
+    return found.groupdict() if found else _FORTIGATE_PINGS.get(service, {})
+
+
 def fortigate_fields(line: str) -> Fields | None:
     """Fields of a traffic log of FortiGate."""
     if "srcip=" not in line or "dstip=" not in line or "type=" not in line:
@@ -80,7 +92,7 @@ def fortigate_fields(line: str) -> Fields | None:
         return None
     date, clock = values.get("date"), values.get("time")
     local = f"{date} {clock}{values.get('tz', '')}" if date and clock else None
-    fields = _flow(first_values(values, _FORTIGATE), values.get("eventtime") or local)
+    fields = _flow(first_values(values, _FORTIGATE) | _icmp_of(values), values.get("eventtime") or local)
     if values.get("sentbyte", "0") != "0":
         fields["bytes"] = values["sentbyte"]
     return fields
@@ -104,14 +116,14 @@ _EVENT_TIMES = [
     )
     for name in ("(?:FTNTFGT|FortinetFortiGate)eventtime", "start", "UNIFIutcTime", "devTime", "rt")
 ]
-# Some devices log the addresses of a connection again in other logs. For each device: the mark of the events to read,
-# and the mark of events to leave out. Connections are read when they start, those of PAN-OS when they end.
+# Some devices log the addresses of a connection again in other logs. For each device: the marks of the events to read,
+# and those of events to leave out. Connections are read when they start, those of PAN-OS when they end.
 _LOGS_OF = {
-    "|Palo Alto Networks|": ("|TRAFFIC|", "|start|"),
-    "|Fortinet|": ("cat=traffic", "cat=utm"),
-    "|SonicWall|": ("", "|537|"),
+    "|Palo Alto Networks|": (re.compile(r"\|TRAFFIC\||\bcat=TRAFFIC\b"), re.compile(r"\|start\||\bSubtype=start\b")),
+    "|Fortinet|": (re.compile("cat=traffic"), re.compile("cat=utm")),
+    "|SonicWall|": (re.compile(""), re.compile(r"\|537\|")),
 }
-_FULL_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d")
+_FULL_TIME = re.compile(r"(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z]{2} \d\d? \d{4} )\d\d:\d\d:\d\d")
 _OFFSET = re.compile(r"[+-]\d\d:?\d\d")
 
 
@@ -123,19 +135,25 @@ def _event_time(line: str) -> str | None:
 
 def _own_time(values: Mapping[str, str]) -> str | None:
     """The named time of a line: the start of the connection (`startime` of Stormshield), or when it was logged."""
-    times = [values.get(name, "") for name in ("startime", "start_time", "timestamp", "time")]
+    times = [values.get(name, "") for name in ("startime", "start_time", "timestamp", "time", "date_time")]
     if "date" in values and "time" in values:
         times.append(f"{values['date']} {values['time']}")
-    found = next(filter(_FULL_TIME.match, times), None)
+    found = next(filter(None, map(_FULL_TIME.match, times)), None)
+    if found is None:
+        return None
     # An unknown or ambiguous zone makes the time invalid.
     zone = values.get("tz") or values.get("timezone") or ""
-    return f"{found}{'' if _OFFSET.match(zone) else ' '}{zone}".strip() if found and not found[19:] else found
+    return (
+        found.string
+        if found.string[found.end() :]
+        else f"{found[0]}{'' if _OFFSET.match(zone) else ' '}{zone}".strip()
+    )
 
 
 def _is_of_another_log(line: str) -> bool:
     """Whether a CEF or LEEF event repeats or ends a connection that another event reports."""
     known = next((marks for device, marks in _LOGS_OF.items() if device in line), None)
-    return known is not None and (known[0] not in line or known[1] in line)
+    return known is not None and (known[0].search(line) is None or known[1].search(line) is not None)
 
 
 def named_fields(line: str) -> Fields | None:
@@ -209,7 +227,8 @@ def check_point_fields(line: str) -> Fields | None:
     if "src" not in values:
         # Structured data of RFC 5424, with blanks between the pairs.
         values = named_values(line)
-    if "VPN-1" not in values.get("product", "VPN-1") or not ("src" in values and "dst" in values):
+    is_firewall = "VPN-1" in values.get("product", "VPN-1") or values["product"] == "Firewall"
+    if not is_firewall or not ("src" in values and "dst" in values):
         return None
     own = _CHECK_POINT_TIME.match(line)
     time = f"{own[1]} {own[2]} {own[3]} {own[4]}" if own else values.get("time")
@@ -261,7 +280,7 @@ _LENGTH = re.compile(r", len (\d+)")
 def mikrotik_fields(line: str) -> Fields | None:
     """Fields of a line of the RouterOS firewall. Packets that the router itself sends are left out."""
     found = _MIKROTIK.search(line)
-    if found is None or found["inside"].startswith("(unknown"):
+    if found is None or found["inside"].startswith("("):
         return None
     fields: Fields = found.groupdict()
     length = _LENGTH.search(line, found.end())
@@ -339,12 +358,14 @@ def barracuda_fields(line: str) -> Fields | None:
 def pan_os_json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Fields of a traffic log of PAN-OS as JSON. If both start and end of a connection are logged, the end counts."""
     is_start = record.get("Subtype", record.get("SubType")) == "start"
-    return by_alias(record) if record["LogType"] == "TRAFFIC" and not is_start else None
+    found = by_alias(record) if record["LogType"] == "TRAFFIC" and not is_start else None
+    return None if found is None else _flow(found)
 
 
 def fortigate_json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Fields of a traffic log of FortiGate as JSON; the logs of its other modules repeat the connection."""
-    return by_alias(record) if str(record.get("type")) == "traffic" else None
+    found = by_alias(record) if str(record.get("type")) == "traffic" else None
+    return None if found is None else _flow(found | _icmp_of(record))
 
 
 PAN_OS_JSON = Dialect("pan-os-json", lambda record: {"LogType", "DeviceSN"} <= record.keys(), pan_os_json_fields)

@@ -59,12 +59,13 @@ OTHER_LOG = re.compile(
 )
 """The names of the columns of dns.log, notice.log, dpd.log or syslog.log. Zeek's other logs have no protocol."""
 
-_FIRST_LINE = re.compile(rb"#(?:separator |(?:set_separator|empty_field|unset_field|path|open|fields)\t)")
+_FIRST_LINE = re.compile(rb"(?:#.*\n)*?#(?:separator |(?:set_separator|empty_field|unset_field|path|open|fields)\t)")
 _HEADER_LINE = re.compile(rb"^[\t ]*#.*$", re.MULTILINE)
 
 
 def sniff_text(head: bytes) -> bool:
-    """Whether the head belongs to a Zeek log in text form. It may begin with stray blanks or lack header lines."""
+    """Whether the head belongs to a Zeek log in text form. It may begin with stray blanks or
+    comments, or lack header lines."""
     return _FIRST_LINE.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
 
 
