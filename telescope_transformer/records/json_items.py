@@ -26,7 +26,8 @@ MESSAGES = (
 Splunk, Loki and Graylog, too."""
 
 _HOLD_MESSAGES = frozenset(MESSAGES)
-_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES))
+_OF_WAZUH = frozenset(("agent", "manager", "decoder"))
+_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -287,6 +288,9 @@ def unwrapped(record: Any) -> Any:
     for name in _WRAPPERS:
         if isinstance(record.get(name), dict) and (name == "_source" or "_index" in record or "preview" in record):
             return unwrapped(record[name])
+    data = record.get("data")
+    if isinstance(data, dict) and record.keys() >= _OF_WAZUH:
+        return {"timestamp": record.get("timestamp"), **data}
     event = record.get("event")
     if "sourcetype" in record and isinstance(event, dict):
         # Splunk's HTTP Event Collector writes time, host and source beside the record.

@@ -44,6 +44,14 @@ add(
     [TCP],
     skipped=1,
 )
+add(
+    "forti a session is read once: not its start, and not while it lasts",
+    "\n".join(
+        "date=2016-07-21 time=17:50:56 " + FORTI.replace("01000014", f"000000{kind}") for kind in (15, 20, 20, 13)
+    ),
+    [TCP],
+    skipped=3,
+)
 
 JUNIPER = "RT_FLOW - RT_FLOW_SESSION_DENY [junos@2636.1.1.1.2.129 "
 ENDS = 'source-address="192.0.2.1" source-port="40000" destination-address="198.51.100.7" destination-port="23" '

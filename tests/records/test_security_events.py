@@ -25,7 +25,8 @@ add(
     "CEF of FortiGate repeats a connection in its other logs",
     FORTINET + "traffic:forward " + ENDS + "6",
     FORTINET + "utm:virus " + ENDS + "6",
-    skipped=1,
+    FORTINET.replace("logid=0000000013", "logid=0000000020") + "traffic:forward " + ENDS + "6",
+    skipped=2,
 )
 add(
     "CEF of FortiGate in Berlin", FORTINET + "traffic:forward start=Jul 21 2016 19:50:56 FTNTFGTtz=+0200 " + ENDS + "6"
@@ -174,6 +175,28 @@ VARIANTS.add(
 )
 add("Splunk's export of a line", json_lines({"preview": False, "result": {"_raw": DENY, "_time": ISO}}), format=None)
 
+EVE = {"timestamp": ISO, "src_ip": "192.0.2.1", "src_port": "40000", "dest_ip": "198.51.100.7", "dest_port": "23"}
+EVE |= {"proto": "TCP", "flow": {"start": ISO}}
+WAZUH = {"timestamp": "2016-07-21T17:55:00Z", "agent": {"ip": "10.0.0.1"}, "manager": {}, "decoder": {"name": "json"}}
+VARIANTS.add(
+    "Wazuh around Suricata and a firewall",
+    json_lines(
+        *(WAZUH | {"data": EVE | {"event_type": kind}} for kind in ("alert", "flow")),
+        WAZUH
+        | {
+            "timestamp": ISO,
+            "data": {
+                "srcip": "192.0.2.1",
+                "srcport": "40000",
+                "dstip": "198.51.100.7",
+                "dstport": "23",
+                "protocol": "TCP",
+            },
+        },
+    ),
+    [TCP, TCP],
+    skipped=1,
+)
 FLOW = {"src_ip": "192.0.2.1", "src_port": 40000, "dst_ip": "198.51.100.7", "dst_port": 23, "protocol": "tcp"}
 COLLECTOR = {"time": SECOND, "host": "h", "source": "SSH_LOGIN", "sourcetype": "_json"}
 VARIANTS.add("Splunk's collector", json_lines({**COLLECTOR, "event": FLOW}), [TCP])
@@ -252,10 +275,11 @@ VARIANTS.add(
     json_lines(
         FORTIGATE | {"type": "traffic"},
         FORTIGATE | {"type": "utm"},
+        FORTIGATE | {"type": "traffic", "logid": "0000000020"},
         FORTIGATE | {"type": "traffic", "proto": 1, "service": "PING", "srcport": 0, "dstport": 0},
     ),
     [TCP, PING],
-    skipped=1,
+    skipped=2,
 )
 VARIANTS.add(
     "Sysmon has UTC beside local time",

@@ -10,6 +10,8 @@ from telescope_transformer.records.formats.any_json import by_alias, dotted
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.ports import from_sender
 
+_OF_EVENTS = frozenset(("dataset", "module", "provider", "kind"))
+
 
 def _is_of_connection(record: Mapping[str, Any]) -> bool:
     found = dict(dotted(record))
@@ -29,7 +31,8 @@ def _is_of_connection(record: Mapping[str, Any]) -> bool:
 
 def matches(record: Mapping[str, Any]) -> bool:
     """Whether an object is a document about an event."""
-    return "event.dataset" in record or isinstance(record.get("event"), dict)
+    event = record.get("event")
+    return "event.dataset" in record or (isinstance(event, dict) and not _OF_EVENTS.isdisjoint(event))
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -76,6 +76,16 @@ _FORTIGATE_ICMP = re.compile(r"icmp6?/(?P<icmp_type>\d+)/(?P<icmp_code>\d+)")
 _FORTIGATE_PINGS = {"PING": {"icmp_type": "8", "icmp_code": "0"}, "PING6": {"icmp_type": "128", "icmp_code": "0"}}
 
 
+# Numbers of messages about the start of a session (15, 16) and about one that lasts (20, 21), behind two digits each
+# for the type and the subtype of the log. The end of the session has a message of its own.
+_UNFINISHED = re.compile(r"\d{4}0000(?:15|16|20|21)")
+
+
+def _is_of_fortigate(values: Mapping[str, Any]) -> bool:
+    """Whether FortiGate reports a finished or denied session, not one that another message reports as well."""
+    return str(values.get("type")) == "traffic" and _UNFINISHED.fullmatch(str(values.get("logid"))) is None
+
+
 def _icmp_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The ICMP type and code that FortiGate gives in the name of the service."""
     service = str(values.get("service"))
@@ -88,7 +98,7 @@ def fortigate_fields(line: str) -> Fields | None:
     if "srcip=" not in line or "dstip=" not in line or "type=" not in line:
         return None
     values = named_values(line)
-    if values.get("type") != "traffic":
+    if not _is_of_fortigate(values):
         return None
     date, clock = values.get("date"), values.get("time")
     local = f"{date} {clock}{values.get('tz', '')}" if date and clock else None
@@ -120,7 +130,7 @@ _EVENT_TIMES = [
 # and those of events to leave out. Connections are read when they start, those of PAN-OS when they end.
 _LOGS_OF = {
     "|Palo Alto Networks|": (re.compile(r"\|TRAFFIC\||\bcat=TRAFFIC\b"), re.compile(r"\|start\||\bSubtype=start\b")),
-    "|Fortinet|": (re.compile("cat=traffic"), re.compile("cat=utm")),
+    "|Fortinet|": (re.compile("cat=traffic"), re.compile(rf"cat=utm|logid={_UNFINISHED.pattern}\b")),
     "|SonicWall|": (re.compile(""), re.compile(r"\|537\|")),
 }
 _FULL_TIME = re.compile(r"(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z]{2} \d\d? \d{4} )\d\d:\d\d:\d\d")
@@ -363,8 +373,8 @@ def pan_os_json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def fortigate_json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Fields of a traffic log of FortiGate as JSON; the logs of its other modules repeat the connection."""
-    found = by_alias(record) if str(record.get("type")) == "traffic" else None
+    """Fields of a traffic log of FortiGate as JSON; the logs of its other modules repeat the session."""
+    found = by_alias(record) if _is_of_fortigate(record) else None
     return None if found is None else _flow(found | _icmp_of(record))
 
 
