@@ -114,6 +114,15 @@ add(
 add("FortiAnalyzer", FORTI.replace(",", " ").replace("17:50:56", '23:20:56 tz="UTC+5:30"'))
 SOPHOS = '<30>device="SFW" date=2016-07-21 time=12:50:56 timezone="{}" log_type="{}" src_ip=192.0.2.1 dst_ip=198.51.100.7 protocol="TCP" src_port=40000 dst_port=23'
 add("Sophos in Chicago", SOPHOS.format("CDT", "Firewall"), SOPHOS.format("CDT", "Content Filtering"), skipped=1)
+add(
+    "Sophos: a connection is read once, be its beginning, its end or both logged",
+    *(
+        SOPHOS.format("CDT", "Firewall") + f' con_event="{event}" con_id={number}'
+        for number, event in ((1, "Start"), (1, "Interim"), (1, "Stop"), (2, "Stop"))
+    ),
+    expected=[TCP, TCP],
+    skipped=2,
+)
 add("Sophos with an unclear zone", SOPHOS.format("CST", "Firewall"), expected=[], rejected=1)
 add(
     "Proxmox",
@@ -300,6 +309,14 @@ VARIANTS.add(
     "Conpot writes the end of a connection",
     json_lines(CONPOT | {"event_type": "NEW_CONNECTION"}, CONPOT | {"event_type": "CONNECTION_LOST"}),
     [TCP],
+    skipped=1,
+)
+VARIANTS.add(
+    "Conpot writes each request of a session",
+    json_lines(
+        *(CONPOT | {"id": session, "request": request} for session, request in (("a", None), ("a", "00"), ("b", "00")))
+    ),
+    [TCP, TCP],
     skipped=1,
 )
 TPOT = {"@timestamp": ISO, "src_ip": "192.0.2.1", "src_port": 40000, "t-pot_ip_ext": "198.51.100.7", "host": "x"}

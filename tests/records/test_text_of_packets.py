@@ -171,6 +171,12 @@ for name, text, expected, more in (
     ("IPv6", WINDOWS + DROPPED.replace("192.0.2.1 198.51.100.7", "2001:db8::1 2001:db8::7"), [TCP6], {}),
     ("ping", WINDOWS + "2016-07-21 17:50:56 DROP ICMP 192.0.2.1 198.51.100.7 - - 60 - - - - 8 0 - RECEIVE\n", [PING], {}),
     ("sent and lost are skipped", WINDOWS + DROPPED + DROPPED.replace("RECEIVE", "SEND") + "2016-07-21 17:50:56 INFO-EVENTS-LOST - - - - - - - - - - - - 12 -\n", [TCP], {}),
+    (
+        "before Vista: outgoing connections and ends are skipped",
+        WINDOWS + "".join(f"2016-07-21 17:50:56 {action} TCP 192.0.2.1 198.51.100.7 40000 23 - - - - - - - - -\n" for action in ("OPEN-INBOUND", "CLOSE", "OPEN")),
+        [TCP],
+        {},
+    ),
     ("two logs in one", WINDOWS + DROPPED + WINDOWS + DROPPED, [TCP, TCP], {}),
     ("with a process", WINDOWS.replace(" path", " path pid") + DROPPED.replace("RECEIVE", "RECEIVE 4"), [TCP], {}),
     ("a cut row", WINDOWS + DROPPED + DROPPED[:30], [TCP], {"rejected": 1}),

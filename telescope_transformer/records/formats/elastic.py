@@ -10,6 +10,7 @@ from telescope_transformer.records.formats.any_json import by_alias, dotted
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.ports import from_sender
 
+# What the schema says of an event, which other programs do not.
 _OF_EVENTS = frozenset(("dataset", "module", "provider", "kind"))
 
 

@@ -19,7 +19,7 @@ from telescope_transformer.records.formats.any_json import by_alias
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_lines import Fields
 from telescope_transformer.records.protocols import is_icmp
-from telescope_transformer.records.raw_records import first_values
+from telescope_transformer.records.raw_records import CONNECTION, EVENT, first_values
 
 # Pairs are separated by blanks or commas (FortiGate with `set format csv`, Huawei).
 _NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|(?:[^\s",\]]|,(?!\s|[\w-]+=|$))*)')
@@ -186,7 +186,15 @@ def named_fields(line: str) -> Fields | None:
         found |= {field: found[field] or plain.get(name) for field, name in _ICMP_NAMES.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
-    return _flow(found, _event_time(line) if is_event else _own_time(values))
+    fields = _flow(found, _event_time(line) if is_event else _own_time(values))
+    event = values.get("con_event", values.get("connevent"))
+    if event == "Interim":
+        return None
+    if event:
+        # Sophos logs the beginning of a connection, its end, or both.
+        connection = ",".join(map(str, (*found.values(), values.get("con_id", values.get("connid")))))
+        fields |= {CONNECTION: connection, EVENT: event}
+    return fields
 
 
 _CONNECTION_CLOSED = "537"

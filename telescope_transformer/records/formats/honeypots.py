@@ -9,6 +9,7 @@ from typing import Any
 
 from telescope_transformer.records.formats.any_json import by_alias
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.raw_records import CONNECTION, EVENT
 
 # Honeypots of T-Pot (by `type` in its Elasticsearch) whose services all run over one protocol.
 _HONEYPOTS_OF_TCP = """
@@ -48,10 +49,14 @@ def opencanary_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def conpot_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of an event of Conpot; None for CONNECTION_LOST and CONNECTION_TERMINATED."""
+    """The fields of the first event of a session of Conpot; None for CONNECTION_LOST and CONNECTION_TERMINATED."""
     if str(record.get("event_type")).startswith("CONNECTION_"):
         return None
-    return _over("udp" if str(record["data_type"]).lower() in _CONPOT_UDP else "tcp", record)
+    found = _over("udp" if str(record["data_type"]).lower() in _CONPOT_UDP else "tcp", record)
+    if found is not None and "id" in record:
+        # Each request is an event.
+        found |= {CONNECTION: str(record["id"]), EVENT: (found["timestamp"], record.get("request"))}
+    return found
 
 
 T_POT = Dialect(

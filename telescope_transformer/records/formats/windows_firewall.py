@@ -9,12 +9,14 @@ import pyarrow.compute as pc
 
 from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
 
+# Events that are missing, and in logs before Windows Vista outgoing connections and the ends of connections.
+_NOT_INCOMING = pa.array([b"INFO-EVENTS-LOST", b"OPEN", b"CLOSE"])
+
 
 def _incoming(raw: Raw) -> np.ndarray:
-    """Packets that Windows Firewall received or forwarded. INFO-EVENTS-LOST only reports that events are missing."""
+    """Packets that Windows Firewall received or forwarded, and connections that it accepted."""
     sent = pc.equal(raw["path"], pa.scalar(b"SEND"))
-    lost = pc.equal(raw["action"], pa.scalar(b"INFO-EVENTS-LOST"))
-    return ~np.asarray(pc.or_(sent, lost))
+    return ~np.asarray(pc.or_(sent, pc.is_in(raw["action"], value_set=_NOT_INCOMING)))
 
 
 FORMAT = table_format(
