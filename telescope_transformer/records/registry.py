@@ -79,6 +79,7 @@ _JSON_DIALECTS = (
     honeytrap.DIALECT,
     ipfix_json.DIALECT,
     nprobe.DIALECT,
+    nprobe.VFLOW_DIALECT,
     pmacct.DIALECT,
     nfdump.JSON_DIALECT,
     masscan.DIALECT,

@@ -173,6 +173,24 @@ VARIANTS.add(
     json_lines(GOFLOW, GOFLOW_PING, GOFLOW_PING | {"dst_port": 2048}, GOFLOW_PING | {"icmp_name": ""}),
     [TCP, PING, PING, NO_TYPE],
 )
+VFLOW = {"8": "192.0.2.1", "12": "198.51.100.7", "7": 40000, "11": 23, "4": 6, "1": "0x00000028"}
+
+
+def vflow(header: dict[str, int], *flows: dict[str, object], flat: bool = False) -> str:
+    sets = [flow if flat else [{"I": int(name), "V": value} for name, value in flow.items()] for flow in flows]
+    return json_lines({"AgentID": "203.0.113.1", "Header": header, "DataSets": sets})
+
+
+UPTIME = {"Version": 9, "SysUpTime": 10_000, "UNIXSecs": SECOND + 4}
+VARIANTS.add("vflow", vflow({"Version": 10, "ExportTime": SECOND + 60}, VFLOW | {"152": SECOND * 1000}), [TCP])
+VARIANTS.add(
+    "vflow: NetFlow 9 and its options",
+    vflow(UPTIME, VFLOW | {"22": 6000, "58": 1}, {"34": 100}),
+    [TCP],
+    format="vflow",
+)
+VARIANTS.add("vflow: flat", vflow(UPTIME, VFLOW | {"22": 6000}, flat=True), [TCP])
+VARIANTS.add("vflow: only the time of export", vflow({"Version": 10, "ExportTime": SECOND}, VFLOW), [TCP])
 VARIANTS.add("ipfixcol2", json_lines(IPFIXCOL), [TCP], format="ipfix-json")
 VARIANTS.add(
     "vpc no start (capture window)",

@@ -1,4 +1,5 @@
-"""Flows of nProbe, with the names of NetFlow version 9: dump files (-P with --dump-format t, or -T) and JSON.
+"""Flows with the elements of NetFlow version 9: nProbe's dump files (-P with --dump-format t, or -T) and JSON, and
+vFlow's JSON of NetFlow 9 and IPFIX (github.com/EdgeCast/vflow), which has the numbers of the elements.
 
 Addresses of the IP version that is not used are 0.0.0.0 or ::. For ICMP, ICMP_TYPE is type * 256 + code, as in the
 destination port of NetFlow. Names: ntop.org/guides/nprobe.
@@ -33,6 +34,8 @@ _COLUMNS = {
     "tcp_flags": ["TCP_FLAGS", "6"],
     "icmp": ["ICMP_TYPE", "32"],
 }
+# More digits than any number of milliseconds has.
+_DIGITS = 20
 _NO_ADDRESS = pa.array([b"0.0.0.0", b"::"], pa.binary())
 
 
@@ -61,4 +64,42 @@ def matches(record: Mapping[str, Any]) -> bool:
 FORMAT = table_format(
     KnownTable("nprobe", _COLUMNS, marks=("L4_SRC_PORT", "L4_DST_PORT", "PROTOCOL"), complete=_completed)
 )
+
+
+def _numbered(elements: Any) -> dict[str, Any]:
+    """The values of a flow by the numbers of IANA's elements; vFlow writes a list or an object of them."""
+    if isinstance(elements, dict):
+        return elements
+    known = [element for element in elements if isinstance(element, dict) and not element.get("E")]
+    return {str(element.get("I")): element.get("V") for element in known}
+
+
+def _start(first: Any, header: Mapping[str, Any]) -> str | None:
+    """The start of a flow, which vFlow gives in milliseconds since the exporter of NetFlow 9 started."""
+    numbers = [str(number) for number in (header.get("UNIXSecs"), header.get("SysUpTime"), first)]
+    if not all(number.isdecimal() and len(number) < _DIGITS for number in numbers):
+        return None
+    seconds, uptime, milliseconds = map(int, numbers)
+    return str(1000 * seconds - uptime + milliseconds)
+
+
+def vflow_fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The flows of a message that vFlow received. If a flow gives no start, the time of its export is taken."""
+    header, flows = record["Header"], []
+    for values in map(_numbered, record["DataSets"]):
+        found = first_values({**values, "22": _start(values.get("22"), header)}, _COLUMNS)
+        found["timestamp"] = found["timestamp"] or header.get("ExportTime") or header.get("UNIXSecs")
+        # Exporters also send data about themselves.
+        if found["src_ip"] or found["src_ip6"]:
+            flows.append(found)
+    return flows or None
+
+
+def _is_of_vflow(record: Mapping[str, Any]) -> bool:
+    sets = record.get("DataSets")
+    are_flows = isinstance(sets, list) and all(isinstance(elements, list | dict) for elements in sets)
+    return are_flows and "AgentID" in record and isinstance(record.get("Header"), dict)
+
+
+VFLOW_DIALECT = Dialect("vflow", _is_of_vflow, vflow_fields, complete=_completed)
 DIALECT = Dialect("nprobe-json", matches, lambda record: first_values(record, _COLUMNS), complete=_completed)
