@@ -27,7 +27,7 @@ Splunk, Loki and Graylog, too."""
 
 _HOLD_MESSAGES = frozenset(MESSAGES)
 _OF_WAZUH = frozenset(("agent", "manager", "decoder"))
-_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH))
+_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH, "layers"))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -282,7 +282,10 @@ def message_of(record: Mapping[str, Any]) -> str:
 
 
 def unwrapped(record: Any) -> Any:
-    """Removes the wrapper that a log store or log shipper has put around a record; other objects stay as they are."""
+    """Removes the wrapper that a log store or another program has put around a record or its values.
+
+    Other objects stay as they are.
+    """
     if not isinstance(record, dict) or _MAY_WRAP.isdisjoint(record):
         return record
     for name in _WRAPPERS:
@@ -291,6 +294,11 @@ def unwrapped(record: Any) -> Any:
     data = record.get("data")
     if isinstance(data, dict) and record.keys() >= _OF_WAZUH:
         return {"timestamp": record.get("timestamp"), **data}
+    layers = record.get("layers")
+    if isinstance(layers, dict):
+        # With -e, tshark gives each field as a list of its values in the packet and in those inside it.
+        first = {name: value[0] if isinstance(value, list) and value else value for name, value in layers.items()}
+        return {**record, "layers": first}
     event = record.get("event")
     if "sourcetype" in record and isinstance(event, dict):
         # Splunk's HTTP Event Collector writes time, host and source beside the record.

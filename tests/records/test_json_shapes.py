@@ -569,6 +569,29 @@ def test_the_protocol_may_come_from_the_name_of_the_folder(tmp_path: Path) -> No
     assert "give no protocol" not in records.summary()
 
 
+@pytest.mark.parametrize(
+    ("record", "column"),
+    [
+        ({"type": "Heralding", "dest_port": 23, "from": "192.0.2.1"}, "from"),
+        ({"layers": {"ip_proto": ["6"], "tcp_dstport": ["23"], "from": ["192.0.2.1", "10.0.0.1"]}}, "layers.from"),
+    ],
+)
+def test_a_mapping_completes_what_the_reader_of_a_program_finds(
+    tmp_path: Path, record: dict[str, object], column: str
+) -> None:
+    (tmp_path / "a").write_text(json_lines({"timestamp": SECOND, "src_ip": "192.0.2.9", **record}))
+    table = read_records(tmp_path / "a", columns={"src_ip": column}).table
+    assert table.select(["src_ip", "protocol"]).to_pylist() == [{"src_ip": "192.0.2.1", "protocol": 6}]
+
+
+def test_a_record_whose_time_is_under_no_known_name_is_rejected_beside_a_mapping(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(json_lines({"when": 1, "to": "198.51.100.7"}))
+    records = read_records(tmp_path / "a", columns={"dst_ip": "to"})
+    assert [(reject["field"], reject["reason"]) for reject in records.rejects.to_pylist()] == [
+        ("timestamp", "missing")
+    ]
+
+
 def test_sequence_numbers_of_tshark_are_not_those_relative_to_the_connection(tmp_path: Path) -> None:
     tcp = {"tcp.srcport": "40000", "tcp.dstport": "23", "tcp.seq": "0", "tcp.seq_raw": "7"}
     ip = {"ip.src": "192.0.2.1", "ip.dst": "198.51.100.7", "ip.proto": "6"}

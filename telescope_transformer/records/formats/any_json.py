@@ -129,7 +129,7 @@ def json_dialect(mapping: Mapping[str, str] | None, programs: Sequence[Dialect] 
             return None
         mapped = {field: found.get(column) for field, column in mapping.items()}
         program = dialect_of(record, programs)
-        others: Any = (program.fields if program else by_alias)(record) or {}
+        others: Any = (program.fields if program else by_alias)(record) or dict.fromkeys(NEEDED_FIELDS)
         return {**others, **({ZONE: None} if "timezone" in mapping else {}), **mapped}
 
     return Dialect("json", lambda record: True, fields, complete=from_sender)

@@ -86,13 +86,10 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a packet; None if it is not IP. The layer above an IPv6 extension header is the protocol."""
-    layers = record["layers"]
-    # With -e, each field is a list of its values in the packet and in those inside it.
-    first = {name: value[0] if isinstance(value, list) and value else value for name, value in layers.items()}
-    found = by_alias({**record, "layers": first})
+    found = by_alias(record)
     if found is not None and found["protocol"] in IPV6_EXTENSIONS and ":" in str(found["src_ip"]):
         # A layer is called `tcp`, or with -e `tcp.srcport` or `tcp_srcport`.
-        names = {name.replace("_", ".").partition(".")[0] for name in layers}
+        names = {name.replace("_", ".").partition(".")[0] for name in record["layers"]}
         found["protocol"] = next((name for name in _TRANSPORTS if name in names), None)
     return found
 
