@@ -226,11 +226,12 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     found = {*resolved, *(("dst_port",) if "dst_ip" in resolved else ())}
     missing = [field for field in NEEDED_FIELDS if field not in found]
     if missing:
-        raise NotFlowRecords(
-            file,
-            f"no column for {', '.join(missing)}; columns are {listed(names)}; give a mapping such as "
-            f"{missing[0]}=NAME" + (f", or {ONE_PROTOCOL}" if missing == ["protocol"] else ""),
-        )
+        advice = f"give a mapping such as {missing[0]}=NAME"
+        if len(missing) == len(NEEDED_FIELDS):
+            advice += "; if this is a line of a log, docs/how-to/formats.md lists the logs that can be read"
+        elif missing == ["protocol"]:
+            advice += f", or {ONE_PROTOCOL}"
+        raise NotFlowRecords(file, f"no column for {', '.join(missing)}; columns are {listed(names)}; {advice}")
     return resolved
 
 

@@ -162,6 +162,7 @@ def test_members_of_a_concatenated_gzip_are_all_read(tmp_path: Path, csv_text: s
         (b"not found\n", "not in a format that can be read"),
         (b"\x1f\x8b\x08\x00", "the gzip stream ends early"),
         (b"a,b\n1,2\n", "no column for timestamp"),
+        (b"Jul 21 17:50:56 h x: from 192.0.2.1, port 23\n", "if this is a line of a log"),
     ],
 )
 def test_a_file_without_records_is_an_error_that_names_it(tmp_path: Path, content: bytes, message: str) -> None:

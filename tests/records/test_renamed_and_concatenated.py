@@ -208,6 +208,12 @@ for name, line, expected in (
         [TCP],
     ),
     (
+        "Cisco IOS XR",
+        ISO
+        + "%ACL-IPV4_ACL-6-IPACCESSLOGP : access-list X (10) deny tcp 192.0.2.1(40000) -> 198.51.100.7(23), 1 packet\n",
+        [TCP],
+    ),
+    (
         "IOS ICMP",
         ISO + "%SEC-6-IPACCESSLOGDP: list 100 denied icmp 192.0.2.1 -> 198.51.100.7 (8/0), 1 packet\n",
         [PING],

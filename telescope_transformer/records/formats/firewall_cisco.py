@@ -1,7 +1,7 @@
 """Log lines of Cisco's firewalls and routers: denied packets and new connections.
 
 Sources: "Cisco Secure Firewall ASA Series Syslog Messages"; "Cisco Secure Firewall Threat Defense Syslog Messages"
-(430002, 430003); "Cisco IOS System Message Guide" (IPACCESSLOG).
+(430002, 430003); "Cisco IOS System Message Guide" and the one of IOS XR (IPACCESSLOG).
 """
 
 import re
@@ -91,7 +91,8 @@ def ftd_fields(line: str) -> Fields | None:
 
 
 _IOS = re.compile(
-    r"(?:SEC|IPV6_ACL)-6-(?:IP)?ACCESSLOG\w*: (?:access-)?list \S+ denied (?P<protocol>\S+) "
+    # IOS XR writes the number of the entry, and `deny`.
+    r"(?:SEC|IPV[46]_ACL)-6-(?:IP)?ACCESSLOG\w* ?: (?:access-)?list \S+ (?:\(\d+\) deny|denied) (?P<protocol>\S+) "
     r"(?P<src_ip>[0-9a-fA-F.:]+)(?:\((?P<src_port>\d+)\))?(?: \([^()]*\))? -> "
     r"(?P<dst_ip>[0-9a-fA-F.:]+)(?:\((?P<dst_port>\d+)\))?(?: \((?P<icmp_type>\d+)/(?P<icmp_code>\d+)\))?,"
 )
