@@ -14,7 +14,7 @@ _LINE_FORMATS |= {"cicflowmeter": 1, "zmap": 1, "dshield": 0, "yafscii": 0, "nfd
 _LINE_FORMATS |= {"masscan-list": 0, "cowrie": 0, "dionaea": 0, "honeytrap": 0, "nprobe-json": 0, "pmacct-json": 0}
 _LINE_FORMATS |= {"nfdump-json": 0, "ipfix-json": 0, "masscan": 0, "zmap-json": 0, "aws-vpc-json": 0}
 _LINE_FORMATS |= {"firewall-json": 0, "cowrie-text": 0, "ids-alerts": 0, "nfdump-events": 0, "gcp-vpc": 0}
-_LINE_FORMATS |= {"honeyd": 0, "flowtuple-text": 0}
+_LINE_FORMATS |= {"honeyd": 0, "flowtuple-text": 0, "honeypy": 0, "conpot": 0, "tshark-json": 0}
 
 
 def examine(path: Path, content: bytes, *, per_packet: bool = False) -> str | None:

@@ -376,6 +376,28 @@ _PROGRAMS = {
         '{{"time_flow_start_ns": 1700000000250000000, "sampler_address": "203.0.113.9", "src_addr": "192.0.2.{}", '
         '"src_port": {}, "dst_addr": "203.0.113.1", "proto": "ICMP", "dst_port": 0, "icmp_name": "Echo"}}\n',
     ),
+    "vflow": (
+        "",
+        '{{"AgentID": "203.0.113.9", "Header": {{"UNIXSecs": 1700000000, "SysUpTime": 5000}}, "DataSets": [[{{"I": 8, '
+        '"V": "192.0.2.{}"}}, {{"I": 7, "V": {}}}, {{"I": 12, "V": "203.0.113.1"}}, {{"I": 11, "V": 23}}, '
+        '{{"I": 4, "V": 6}}, {{"I": 22, "V": 5000}}]]}}\n',
+    ),
+    "honeypy": ("", "2023-11-14 22:13:20,250000,+0000 [-] 1a TCP CONNECT 203.0.113.1 23 Telnet 192.0.2.{} {} \n"),
+    "conpot": (
+        "",
+        '{{"timestamp": "2023-11-14T22:13:20.25", "sensorid": "s", "id": "a{0}", "src_ip": "192.0.2.{0}", '
+        '"src_port": {1}, "dst_ip": "203.0.113.1", "dst_port": 502, "data_type": "modbus", "request": null}}\n',
+    ),
+    "tshark-json": (
+        "",
+        '{{"timestamp": "1700000000250", "layers": {{"ip_src": ["192.0.2.{}", "10.0.0.1"], "tcp_srcport": ["{}"], '
+        '"ip_dst": ["203.0.113.1"], "ip_proto": ["6"], "tcp_dstport": ["23"]}}}}\n',
+    ),
+    "wazuh": (
+        "",
+        '{{"timestamp": "2023-11-14T22:13:20.25Z", "agent": {{"id": "1"}}, "manager": {{}}, "decoder": {{}}, "data": '
+        '{{"srcip": "192.0.2.{}", "srcport": "{}", "dstip": "203.0.113.1", "dstport": "23", "protocol": "tcp"}}}}\n',
+    ),
     "zeek-csv": (
         "ts,id.orig_h,id.orig_p,id.resp_h,id.resp_p,proto,ip_proto\n",
         "1700000000.25,192.0.2.{},{},203.0.113.1,23,tcp,6\n",
