@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 from telescope_transformer.errors import InputError, TelescopeError
 
@@ -99,7 +99,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
         with TemporaryDirectory() as folder:
             partial = Path(folder, "content")
             yield partial
-            with written_in(target), partial.open("rb") as content, target.open("ab") as stream:
+            with written_in(target), partial.open("rb") as content, _open_stream(target) as stream:
                 shutil.copyfileobj(content, stream)
         return
     given, target = target, Path(os.path.realpath(target))
@@ -124,6 +124,18 @@ def _is_stream(target: Path) -> bool:
     """Whether a path is a device, a pipe or a descriptor of this process, which replacing would destroy."""
     devices = os.path.realpath(target.parent) in ("/dev", "/dev/fd", f"/proc/{os.getpid()}/fd")
     return target.exists() and (devices or not target.is_file())
+
+
+def _open_stream(target: Path) -> BinaryIO:
+    """Open a device or a pipe for writing; of a descriptor such as /dev/stdout, a copy.
+
+    If stdout is a file, opening it again would give another position in it, and other programs that write to the same
+    stdout would overwrite the content.
+    """
+    path = target.parent / os.readlink(target) if target.is_symlink() else target
+    if path.name.isdigit() and os.path.realpath(path.parent) in ("/dev/fd", f"/proc/{os.getpid()}/fd"):
+        return os.fdopen(os.dup(int(path.name)), "wb")
+    return target.open("ab")
 
 
 @contextmanager

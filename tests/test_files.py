@@ -47,6 +47,14 @@ def test_standard_output_can_be_named(tmp_path: Path, redirected: bool) -> None:
     assert os.path.islink("/dev/stdout")
 
 
+def test_others_write_to_the_same_standard_output(tmp_path: Path) -> None:
+    program = "from telescope_transformer.files import write_text; write_text('/dev/stdout', 'content,')"
+    command = f"printf before,; '{sys.executable}' -c \"{program}\"; printf after"
+    with open(tmp_path / "log", "w", encoding="utf-8") as log:
+        subprocess.run(["sh", "-c", command], check=True, stdout=log)
+    assert (tmp_path / "log").read_text() == "before,content,after"
+
+
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     for target in (tmp_path, Path("/"), Path(".")):
         with pytest.raises(InputError, match="is a folder"), replacing(target):
