@@ -276,10 +276,33 @@ def test_the_next_run_uses_existing_stages(flows, tmp_path, monkeypatch) -> None
     again = analyze(scan_records([flows]), SETTINGS, work=work, say=said.append)
     assert differences(again, first) == []
     assert sum(line.startswith("using the") for line in said) == 4
+    # From another current folder, and under another name, the stages and their model are the same.
+    renamed = work.rename(tmp_path / "renamed")
+    monkeypatch.chdir(tmp_path)
+    assert differences(analyze(scan_records([flows]), SETTINGS, work="renamed"), first) == []
+    work = renamed
     with pytest.raises(DatasetError, match="take another folder"):
         analyze(scan_records([flows]), AnalysisSettings(window=16), work=work)
     with pytest.raises(DatasetError, match="records in memory cannot be compared"):
         analyze(pq.read_table(flows), SETTINGS, work=work)
+
+
+def test_a_stage_names_its_model_wherever_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, given = tmp_path / "work", tmp_path / "given"
+    for folder in (work / "model", given, work / "embeddings"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    recorded = [embedding_stage._recorded(Path("work"), model) for model in (None, "user/a", "given", "work/model")]
+    assert recorded == [None, "user/a", str(given), "model"]
+    moved = work.rename(tmp_path / "moved")
+    for model, found in zip(recorded, [None, "user/a", str(given), str(moved / "model")], strict=True):
+        (moved / "embeddings/stage.json").write_text(json.dumps({"model": model}))
+        assert embedding_stage.model_of(moved) == found
+    (moved / "embeddings/stage.json").write_text('{"model": {}}')
+    with pytest.raises(
+        DatasetError, match=r"moved has no embeddings; delete .*moved/embeddings and run telescope embed"
+    ):
+        embedding_stage.model_of(moved)
 
 
 def test_an_interrupted_embedding_continues(flows, tmp_path, monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """The embedding stage: embed the windows of a prepared dataset block by block, into one array on disk."""
 
 import json
+import os
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -207,7 +208,7 @@ def embed_stage(work: Path, embed: LazyEmbedder, say: Say, engine: EngineSetting
     number = sum(file.windows for file in manifest.files_of())
     ingredients = {
         "dataset": file_digest(work / MANIFEST),
-        "model": embed.model,
+        "model": _recorded(work, embed.model),
         "checkpoint": embed.digest,
         "windows": number,
     }
@@ -271,10 +272,17 @@ def model_of(work: Path) -> str | None:
         DatasetError: if the folder has no embeddings.
     """
     found = made_of(work / EMBEDDINGS)
-    if found is None or "model" not in found:
-        raise DatasetError(f"{work} has no embeddings; run telescope embed {work}")
-    model: str | None = found["model"]
-    return model
+    model = (found or {}).get("model", "")
+    if found is None or model == "" or not isinstance(model, str | None):
+        raise DatasetError(f"{work} has no embeddings; {advice(work / EMBEDDINGS, 'embed')}")
+    return str(work / MODEL) if model == MODEL else model
+
+
+def _recorded(work: Path, model: str | None) -> str | None:
+    """How a stage names its checkpoint: right if the work folder is renamed, or named from another current folder."""
+    if model is None or not Path(model).is_dir():
+        return model
+    return MODEL if model == str(work / MODEL) else os.path.abspath(model)
 
 
 def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -> np.ndarray:

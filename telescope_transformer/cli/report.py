@@ -45,7 +45,8 @@ def report(
     """
     from telescope_transformer.report import read_folder, refuse_several, write_report
 
-    if (folder / "clusters.json").is_file() and (folder / "windows.parquet").is_file():
+    # A work folder has neither.
+    if (folder / "clusters.json").exists() or (folder / "windows.parquet").exists():
         if networks or granularity:
             raise typer.BadParameter(
                 f"--networks and --granularity are for a work folder; {folder} is the output of an analysis"
