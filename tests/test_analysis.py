@@ -422,6 +422,7 @@ def _without_values(table: pa.Table, name: str) -> pa.Table:
         ("clusters/labels.npy", lambda path: path.write_bytes(b"")),
         ("clusters/labels.npy", lambda path: np.save(path, np.load(path) - 10**6)),
         ("clusters/margins.npy", lambda path: np.save(path, np.load(path)[:-1])),
+        ("clusters/margins.npy", lambda path: np.save(path, np.load(path) * np.float32(np.nan))),
         ("clusters/margins.npy", lambda path: np.save(path, np.load(path).astype(np.float64))),
         ("embeddings/embeddings.npy", lambda path: path.write_bytes(b"")),
         ("embeddings/embeddings.npy", lambda path: np.savez(path.open("wb"), np.zeros(3))),

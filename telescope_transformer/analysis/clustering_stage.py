@@ -230,6 +230,9 @@ def read_clusters(work: Path) -> Clusters:
     with _damage(folder / LABELS):
         if (arrays[LABELS] < 0).any() or arrays[LABELS].max(initial=0) >= max(1, number):
             raise ValueError("labels are not numbers of clusters")
+    with _damage(folder / MARGINS):
+        if not np.isfinite(arrays[MARGINS]).all():
+            raise ValueError("a margin is not a finite number")
     return Clusters(arrays[LABELS], arrays[MARGINS], arrays[CONFIDENCE], facts["solution"], calibration)
 
 

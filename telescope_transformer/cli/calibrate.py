@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.cli.options import check_folder
 from telescope_transformer.errors import CheckpointError
 from telescope_transformer.progress import say
 
@@ -15,7 +16,12 @@ def calibrate(
     ],
     model: Annotated[str | None, typer.Option(help="Checkpoint; default: the shipped one.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for calibration.json; default: that of --model.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for calibration.json, created if it does not exist; default: that of --model.",
+        ),
     ] = None,
     fit_split: Annotated[str, typer.Option(help="Split that the calibration is fitted on.")] = "validation",
     test_split: Annotated[str, typer.Option(help="Split on which the error is measured.")] = "unseen_sources",
@@ -38,11 +44,13 @@ def calibrate(
         )
     check_checkpoint(model)
     folder = Path(place)
-    if not folder.is_dir():
+    if output is None and not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")
+    check_folder(folder)
     from telescope_transformer.model_calibration import calibrate_dataset
 
     calibration = calibrate_dataset(dataset, model, fit_split=fit_split, test_split=test_split, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
     path = calibration.save(folder)
     say(f"wrote {path}: {calibration.pairs:,} pairs of one source")
     typer.echo(f"threshold {calibration.threshold:.3f}")

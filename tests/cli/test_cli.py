@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.cli import main
 from telescope_transformer.cli.main import COMMANDS, app
 from telescope_transformer.cli.update import _is_state
@@ -178,6 +179,14 @@ def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatc
     assert "--output" in result.output
     assert "--model" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_calibration_gets_the_folder_that_is_asked_for(tmp_path, monkeypatch) -> None:
+    found = Calibration([(0.0, 0.1), (1.0, 0.9)], 5.0, expected_calibration_error=0.1)
+    monkeypatch.setattr("telescope_transformer.model_calibration.calibrate_dataset", lambda *_, **__: found)
+    result = CliRunner().invoke(app, ["calibrate", "dataset", "--output", str(tmp_path / "new" / "folder")])
+    assert result.exit_code == 0
+    assert (tmp_path / "new" / "folder" / "calibration.json").is_file()
 
 
 @pytest.mark.parametrize("command", ["analyze", "update", "watch"])
