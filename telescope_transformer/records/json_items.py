@@ -27,7 +27,7 @@ Splunk, Loki and Graylog, too."""
 
 _HOLD_MESSAGES = frozenset(MESSAGES)
 _OF_WAZUH = frozenset(("agent", "manager", "decoder"))
-_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH, "layers"))
+_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH, "layers", "json"))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -294,6 +294,9 @@ def unwrapped(record: Any) -> Any:
     data = record.get("data")
     if isinstance(data, dict) and record.keys() >= _OF_WAZUH:
         return {"timestamp": record.get("timestamp"), **data}
+    if isinstance(record.get("json"), dict) and "@timestamp" in record:
+        # Filebeat, unless it puts the keys of a line under the root.
+        return {"timestamp": record["@timestamp"], **record["json"]}
     layers = record.get("layers")
     if isinstance(layers, dict):
         # With -e, tshark gives each field as a list of its values in the packet and in those inside it.

@@ -206,6 +206,15 @@ VARIANTS.add(
     [TCP, TCP],
     skipped=1,
 )
+VARIANTS.add(
+    "Filebeat with the line under json",
+    json_lines(
+        *({"@timestamp": "2016-07-21T17:55:00Z", "json": EVE | {"event_type": kind}} for kind in ("alert", "flow"))
+    ),
+    [TCP],
+    format="suricata",
+    skipped=1,
+)
 FLOW = {"src_ip": "192.0.2.1", "src_port": 40000, "dst_ip": "198.51.100.7", "dst_port": 23, "protocol": "tcp"}
 COLLECTOR = {"time": SECOND, "host": "h", "source": "SSH_LOGIN", "sourcetype": "_json"}
 VARIANTS.add("Splunk's collector", json_lines({**COLLECTOR, "event": FLOW}), [TCP])
@@ -235,6 +244,16 @@ VARIANTS.add(
     "Packetbeat repeats a flow while it lasts",
     json_lines(PACKETBEAT | {"flow": {"final": False}}, PACKETBEAT | {"flow": {"final": True}}),
     [UDP],
+    skipped=1,
+)
+VARIANTS.add(
+    "a firewall's start and end of a connection",
+    json_lines(
+        document("panw.panos", type=["connection", "start"]),
+        document("panw.panos", type=["connection", "end"]),
+        document("panw.panos", type=["connection", "denied"]),
+    ),
+    [UDP, UDP],
     skipped=1,
 )
 VARIANTS.add(

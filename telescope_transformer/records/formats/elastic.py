@@ -9,13 +9,15 @@ from typing import Any
 from telescope_transformer.records.formats.any_json import by_alias, dotted
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.ports import from_sender
+from telescope_transformer.records.raw_records import CONNECTION, EVENT
 
 # What the schema says of an event, which other programs do not.
 _OF_EVENTS = frozenset(("dataset", "module", "provider", "kind"))
+# Their documents are about a whole connection.
+_ONCE = ("zeek", "suricata")
 
 
-def _is_of_connection(record: Mapping[str, Any]) -> bool:
-    found = dict(dotted(record))
+def _is_of_connection(found: Mapping[str, Any]) -> bool:
     # Malcolm calls the module the provider.
     dataset, module = str(found.get("event.dataset", "")), found.get("event.module", found.get("event.provider"))
     kind = dataset.rpartition(".")[2]
@@ -38,7 +40,18 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a connection; None for other documents."""
-    return by_alias(record) if _is_of_connection(record) else None
+    found = dict(dotted(record))
+    if not _is_of_connection(found):
+        return None
+    values, kinds = by_alias(record), found.get("event.type")
+    ends = [end for end in ("start", "end") if end in (kinds if isinstance(kinds, list) else [kinds])]
+    program = found.get("event.module") or str(found.get("event.dataset")).partition(".")[0]
+    if values is not None and len(ends) == 1 and program not in _ONCE:
+        # Firewalls log the start of a connection, its end, or both.
+        ports = (values.get("src_port"), values["dst_port"])
+        connection = (values["src_ip"], values.get("dst_ip"), values["protocol"], *ports)
+        values |= {CONNECTION: ",".join(map(str, connection)), EVENT: ends[0]}
+    return values
 
 
 DIALECT = Dialect("elastic", matches, fields, complete=from_sender)
