@@ -20,14 +20,16 @@ _PAYLOADS = ("payload", "value")
 
 MESSAGES = (
     *("MESSAGE", "message", "@message", "log", "_raw", "event", "line", "msg", "full_message", "short_message"),
+    "textPayload",
     *_PAYLOADS,
 )
 """Keys that may hold a log line or a record as text: those of journald, Filebeat and rsyslog, CloudWatch, Docker,
-Splunk, Loki and Graylog, too."""
+Splunk, Loki, Graylog and Google's Cloud Logging, too."""
 
+_BESIDE_PAYLOADS = frozenset(("channel", "topic", "schema"))
 _HOLD_MESSAGES = frozenset(MESSAGES)
 _OF_WAZUH = frozenset(("agent", "manager", "decoder"))
-_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH, "layers", "json"))
+_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH, "layers", "json", "jsonPayload"))
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -297,6 +299,10 @@ def unwrapped(record: Any) -> Any:
     if isinstance(record.get("json"), dict) and "@timestamp" in record:
         # Filebeat, unless it puts the keys of a line under the root.
         return {"timestamp": record["@timestamp"], **record["json"]}
+    payload = record.get("jsonPayload")
+    if isinstance(payload, dict) and "connection" not in payload:
+        # Google's Cloud Logging, except for the flow logs of its networks.
+        return unwrapped({"timestamp": record.get("timestamp"), **payload})
     layers = record.get("layers")
     if isinstance(layers, dict):
         # With -e, tshark gives each field as a list of its values in the packet and in those inside it.
@@ -310,7 +316,7 @@ def unwrapped(record: Any) -> Any:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):
             inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record
-        is_payload = name in _PAYLOADS and ("channel" in record or "topic" in record)
+        is_payload = name in _PAYLOADS and not _BESIDE_PAYLOADS.isdisjoint(record)
         if isinstance(inner, dict) and (is_payload or inner is not record.get(name)):
             # hpfeeds writes the time beside the record.
             return {"timestamp": record["timestamp"], **inner} if "timestamp" in record else inner

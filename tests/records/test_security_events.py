@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
 """Events as CEF, LEEF and `name=value`, their times and zones, and exports that repeat a connection."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,15 @@ VARIANTS.add(
     format="suricata",
     skipped=1,
 )
+for name, wrapper in (
+    ("Google's Cloud Logging", {"timestamp": "2016-07-21T17:55:00Z", "jsonPayload": None}),
+    ("Google's Cloud Logging as text", {"timestamp": "2016-07-21T17:55:00Z", "textPayload": ""}),
+    ("Kafka Connect", {"schema": {}, "payload": None}),
+):
+    inner = next(name for name, value in wrapper.items() if not value and name != "schema")
+    events = [EVE | {"event_type": kind} for kind in ("alert", "flow")]
+    wrapped = [wrapper | {inner: json.dumps(event) if wrapper[inner] == "" else event} for event in events]
+    VARIANTS.add(f"{name} around Suricata", json_lines(*wrapped), [TCP], format="suricata", skipped=1)
 FLOW = {"src_ip": "192.0.2.1", "src_port": 40000, "dst_ip": "198.51.100.7", "dst_port": 23, "protocol": "tcp"}
 COLLECTOR = {"time": SECOND, "host": "h", "source": "SSH_LOGIN", "sourcetype": "_json"}
 VARIANTS.add("Splunk's collector", json_lines({**COLLECTOR, "event": FLOW}), [TCP])
