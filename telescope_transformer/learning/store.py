@@ -6,7 +6,7 @@ Any run of records of a source is then one slice, and a split may be larger than
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.arrays import create_array, offsets_of
+from telescope_transformer.arrays import create_array, load_array, offsets_of
 from telescope_transformer.errors import DatasetError, reason
-from telescope_transformer.files import file_digest, read_json
+from telescope_transformer.files import check_regular, file_digest, read_json
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.writer import ShardFile
 from telescope_transformer.records.addresses import network_of
 
 DONE = "store.json"
+# The arrays of a store, a file each.
+KINDS = {"input_ids": np.int32, "inter_arrival": np.float32}
 # Our choice: a network with more than this share of the sources, and with more than this number, says nothing about
 # actors. Without the number, a network of one scanner would be large among few sources.
 MOST_IN_NETWORK, FEWEST_IN_LARGE = 0.25, 20
@@ -70,20 +72,35 @@ def store_of_windows(windows: pa.Table, tokenizer: FlowTokenizer) -> RecordStore
 
 def _empty(total: int, tokenizer: FlowTokenizer) -> dict[str, np.ndarray]:
     return {
-        "input_ids": np.empty((total, len(tokenizer.fields)), np.int32),
-        "inter_arrival": np.empty(total, np.float32),
+        "input_ids": np.empty((total, len(tokenizer.fields)), KINDS["input_ids"]),
+        "inter_arrival": np.empty(total, KINDS["inter_arrival"]),
     }
 
 
 def open_store(cache: Path) -> RecordStore:
-    """Open what `build_store` wrote."""
-    encoded = {name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("input_ids", "inter_arrival")}
-    index = pq.read_table(cache / "sources.parquet")
-    return RecordStore(encoded, offsets_of(index["n_records"].to_numpy()), index["source"].combine_chunks())
+    """Open what `build_store` wrote.
+
+    Raises:
+        DatasetError: if a file is missing or damaged.
+    """
+    path = cache / "sources.parquet"
+    try:
+        check_regular(path)
+        index = pq.read_table(path)
+        store = RecordStore({}, offsets_of(index["n_records"].to_numpy()), index["source"].combine_chunks())
+        encoded = {}
+        for name, kind in KINDS.items():
+            path = cache / f"{name}.npy"
+            encoded[name] = load_array(path, "r")
+            if encoded[name].dtype != kind or len(encoded[name]) != store.offsets[-1]:
+                raise ValueError(f"{encoded[name].dtype} {encoded[name].shape} is not that of its records")
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DatasetError(f"{path} is damaged: {reason(error)}; delete {cache}, which is then made again") from error
+    return replace(store, encoded=encoded)
 
 
 def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path) -> None:
-    """Write the store of a split to `cache`, unless it is there already.
+    """Write the store of a split to `cache`, unless it is there already, undamaged.
 
     Args:
         dataset: directory of a prepared dataset.
@@ -95,8 +112,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
     """
     shards = find_shards(dataset, split)
     fingerprint = _fingerprint(dataset, tokenizer, split)
-    done = cache / DONE
-    if done.is_file() and read_json(done) == fingerprint:
+    if _is_built(cache, fingerprint):
         return
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
@@ -106,8 +122,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
     pq.write_table(index, cache / "sources.parquet")
     total = int(index["n_records"].to_numpy().sum())
     shape = {"input_ids": (total, len(tokenizer.fields)), "inter_arrival": (total,)}
-    kind = {"input_ids": np.int32, "inter_arrival": np.float32}
-    target = {name: create_array(cache / f"{name}.npy", kind[name], shape[name]) for name in shape}
+    target = {name: create_array(cache / f"{name}.npy", KINDS[name], shape[name]) for name in shape}
     begin = 0
     for path, head in zip(paths, heads, strict=True):
         rows = slice(begin, begin + head.num_rows)
@@ -115,7 +130,17 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
         begin += head.num_rows
     for array in target.values():
         array.flush()
-    done.write_text(json.dumps(fingerprint), encoding="utf-8")
+    (cache / DONE).write_text(json.dumps(fingerprint), encoding="utf-8")
+
+
+def _is_built(cache: Path, fingerprint: Mapping[str, Any]) -> bool:
+    try:
+        if read_json(cache / DONE) != fingerprint:
+            return False
+        open_store(cache)
+    except (OSError, ValueError, DatasetError):
+        return False
+    return True
 
 
 def find_shards(dataset: Path, split: str) -> list[ShardFile]:

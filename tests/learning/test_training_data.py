@@ -1,5 +1,6 @@
 """Training data: the store, the pairs of a step, and batches that do not depend on the number of workers."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,25 @@ def test_a_store_is_built_once_and_again_for_other_fields(dataset: Path, tmp_pat
     assert (tmp_path / "input_ids.npy").stat().st_mtime_ns == written
     build_store(dataset, "train", FlowTokenizer(["dst_port"]), tmp_path)
     assert open_store(tmp_path).encoded["input_ids"].shape[1] == 1
+
+
+@pytest.mark.parametrize("name", ["input_ids.npy", "inter_arrival.npy", "sources.parquet", "store.json"])
+@pytest.mark.parametrize("content", [None, b"", b"{", b"half"])
+def test_a_damaged_store_is_named_and_made_again(
+    dataset: Path, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    build_store(dataset, "train", TOKENIZER, tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    if content is None:
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2] if content == b"half" else content)
+    if name != "store.json":
+        with pytest.raises(DatasetError, match=f"{name} is damaged: .*; delete {tmp_path}, which is then made again"):
+            open_store(tmp_path)
+    build_store(dataset, "train", TOKENIZER, tmp_path)
+    assert (tmp_path / name).read_bytes() == whole
 
 
 def test_a_missing_part_is_named(dataset: Path, tmp_path: Path) -> None:
