@@ -91,7 +91,7 @@ def inside(vectors: np.ndarray, sizes: np.ndarray, threshold: float, labels: np.
         labels: int64 (n,), clusters 0..k-1.
     """
     sums, mass = cluster_sums(vectors, sizes, labels, int(labels.max(initial=-1)) + 1)
-    products = np.sum(sums**2) - np.sum(vectors**2, dtype=np.float64)
+    products = np.sum(sums**2) - np.einsum("ij,ij->", vectors, vectors, dtype=np.float64)
     return float(products - threshold * (np.sum(mass**2) - np.sum(sizes**2))) / 2
 
 

@@ -28,8 +28,9 @@ MOST_CERTIFIED = 20_000
 # The most pairs that a step packs for each new window, for each window that moved, and for each pair that lost a
 # conflict. Pairs with the largest cost go first.
 PAIRS_PER_WINDOW = 128
-# Relative rounding error of a sum of weights.
-ROUNDING = 1e-9
+# A cost below this share of the sums that it is the difference of is a rounding error. Products of float32 vectors are
+# correct to about 1e-7.
+ROUNDING = 1e-6
 NO_IDS = np.zeros(0, dtype=np.int64)
 
 
@@ -97,12 +98,9 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
     )
     attraction += attracted
     bound = _bound(state, windows, fresh, moved, taken_out, paid, threshold)
-    # The cost is the small difference of two large sums. Rounding errors can take it below its bound, or make it
-    # slightly positive if it is 0.
-    joined = inside(windows.vectors, np.ones(len(windows.ids)), threshold, windows.labels)
-    cost = attraction - joined
-    if cost - bound < ROUNDING * attraction:
-        cost = bound
+    # The cost is the small difference of large sums, which also have the squares of all vectors, of length 1.
+    cost = attraction - inside(windows.vectors, np.ones(len(windows.ids)), threshold, windows.labels)
+    cost = bound if cost < ROUNDING * (attraction + len(windows.ids)) else max(cost, bound)
     certificate = Certificate(scale * cost, scale * bound, len(windows.ids))
     state.set("attraction", repr(attraction))
     state.set("certificate", json.dumps(certificate))

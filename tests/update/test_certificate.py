@@ -68,6 +68,17 @@ def test_the_bound_is_below_every_partition_of_tiny_states(seed: int, tmp_path: 
             assert 0 <= step.lower_bound <= best <= step.cost + 1e-5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_that_are_all_alike_cost_nothing(seed: int, tmp_path: Path) -> None:
+    """The squares of float32 vectors are not exactly 1, which must not become a cost."""
+    vector = np.random.default_rng(seed).normal(size=128)
+    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+    day = few_sources(write_days(tmp_path, 1)[0], tmp_path, seed)
+    with State(tmp_path / "state.duckdb") as state:
+        (step,) = update(state, [day], read, SETTINGS, embedder=lambda windows: np.tile(vector, (windows.num_rows, 1)))
+    assert (step.cost, step.lower_bound) == (0, 0)
+
+
 def test_no_pair_carries_more_than_it_weighs(tmp_path: Path) -> None:
     days = write_days(tmp_path, 6)
     with State(tmp_path / "state.duckdb") as state:
