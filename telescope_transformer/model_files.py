@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
@@ -66,7 +67,7 @@ def load_network(
     folder = checkpoint_folder(model)
     with without_bars():
         loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
-    odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
+    odd = [name for name, weights in loaded.state_dict().items() if not np.isfinite(weights.numpy()).all()]
     if odd:
         raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
     return loaded.eval(), WindowEncoder(loaded.config.fields)
