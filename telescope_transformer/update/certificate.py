@@ -26,8 +26,8 @@ from telescope_transformer.update.state import State
 # 20,000 windows of 128 dimensions take about a tenth of a second.
 MOST_CERTIFIED = 20_000
 # The most pairs that a step packs for each new window, for each window that moved, and for each pair that lost a
-# conflict. Pairs with the largest cost go first. With 128, 512 and 4,096, the gap after 190 days of honeypots is 36, 23
-# and 23 %; with 512, the last days take a quarter more time than with 128.
+# conflict. Pairs with the largest cost go first. With 128, 512 and 4,096, the gap after 190 days of honeypots is 36,
+# 23 and 23 %. With 512, the last days take a quarter more time than with 128.
 PAIRS_PER_WINDOW = 512
 # A cost below this share of the sums that it is the difference of is a rounding error. Products of float32 vectors are
 # correct to about 1e-7.
