@@ -42,6 +42,12 @@ def members(state: State) -> dict[int, int]:
     return dict(zip(rows["window_id"].to_pylist(), rows["cluster"].to_pylist(), strict=True))
 
 
+@pytest.mark.parametrize(("slope", "is_drift"), [(5.0, False), (3.5, False), (3.0, True), (50.0, False)])
+def test_a_model_that_tells_sources_apart_worse_is_renewed(slope: float, is_drift: bool) -> None:
+    stored = {"threshold": 0.6, "scale": 5.0, "chosen_threshold": None}
+    assert renewal._has_drifted(stored, Calibration(KNOTS, slope, 0.6)) == is_drift
+
+
 def test_a_threshold_that_drifted_is_renewed_and_clusters_keep_their_ids(
     days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
