@@ -11,6 +11,7 @@ import typer
 from telescope_transformer.cli.declared import with_options_of
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.learning.arguments import TrainingArguments
+from telescope_transformer.progress import say
 
 # Variables that `accelerate launch` and torchrun set for the processes that they start.
 _LAUNCHED = ("ACCELERATE_MIXED_PRECISION", "LOCAL_RANK")
@@ -64,7 +65,7 @@ def train(
 
     paths = TrainingPaths(dataset, output, start_from=model, revision=revision, split=split, cache=cache)
     try:
-        run(paths, arguments_of(config, options))
+        run(paths, arguments_of(config, options), say)
     except BaseException:
         # A command that fails or is interrupted leaves no empty folder; one with checkpoints stays.
         with contextlib.suppress(OSError):

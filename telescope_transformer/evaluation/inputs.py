@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.protocol import PARTS, Split, at_most, recurring
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.preparation import load_split
@@ -26,9 +27,12 @@ def read_windows(
         distinct: drop records that equal another in every field, for loggers that write some records twice.
 
     Raises:
-        InputError: if a file cannot be read.
+        InputError: if a file cannot be read, or no record was kept.
     """
-    table = read_records(inputs, columns=columns).table
+    flow = read_records(inputs, columns=columns)
+    table = flow.table
+    if not table.num_rows:
+        raise InputError(f"no flow record was kept: there is nothing to evaluate; {flow.summary()}")
     if distinct:
         table = distinct_records(table)
     return cut_windows(table, window=length, min_records=length)

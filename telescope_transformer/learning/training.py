@@ -33,6 +33,7 @@ from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore, build_store, open_store, store_of_windows
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.model_files import load_model, tokenizer_for, without_bars
+from telescope_transformer.progress import Say, say_nothing
 
 LIBRARIES = ("torch", "transformers", "accelerate", "telescope-transformer")
 
@@ -59,8 +60,16 @@ class TrainingPaths:
     cache: Path | None = None
 
 
-def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
-    """Train a model; returns the last line of the log.
+def train(paths: TrainingPaths, arguments: TrainingArguments, say: Say = say_nothing) -> dict[str, Any]:
+    """Train a model.
+
+    Args:
+        paths: inputs and outputs.
+        arguments: the options of the recipe.
+        say: called by the main process with a message about the checkpoint.
+
+    Returns:
+        The last line of the log.
 
     Raises:
         TelescopeError: if an input, an option or the machine does not allow it; the message names it.
@@ -74,6 +83,8 @@ def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
     record = trainer.run()
     save_model(accelerator, trainer, tokenizer, paths.output, facts | {"result": record})
     accelerator.end_training()
+    if accelerator.is_main_process:
+        say(f"checkpoint in {paths.output}")
     return record
 
 

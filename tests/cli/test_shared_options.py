@@ -187,6 +187,16 @@ WITH_MODEL = {
 }
 
 
+def errors_before_imports(calls: list[list[str]], *libraries: str) -> list[str]:
+    """The error of each call; all of them fail in one process, which imports none of the libraries."""
+    program = "import sys\nfrom telescope_transformer.cli.main import main\n"
+    program += f"for call in {calls!r}:\n    try:\n        main(call)\n    except SystemExit as end:\n"
+    program += f"        print(end.code, *[name for name in {libraries} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert answer.stdout.splitlines() == ["1"] * len(calls)
+    return answer.stderr.splitlines()
+
+
 def test_every_command_with_a_model_is_listed() -> None:
     names = {"model", "base"}
     assert set(WITH_MODEL) == {name for name, run in RUN.items() if names & inspect.signature(run).parameters.keys()}
@@ -216,12 +226,7 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
         for name, arguments in WITH_MODEL.items()
         for model in expected
     ]
-    program = "import sys\nfrom telescope_transformer.cli.main import main\n"
-    program += f"for call in {calls!r}:\n    try:\n        main(call)\n    except SystemExit as end:\n"
-    program += "        print(end.code, *[name for name in ('torch', 'numba') if name in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert answer.stdout.splitlines() == ["1"] * len(calls)
-    for call, error in zip(calls, answer.stderr.splitlines(), strict=True):
+    for call, error in zip(calls, errors_before_imports(calls, "torch", "numba"), strict=True):
         assert error.startswith(f"error: {expected[call[-1]]}"), call
     assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut", "bare", "torn"}
 
@@ -233,12 +238,7 @@ def test_a_wrong_input_is_found_before_torch_is_imported(here: Path) -> None:
         [name, path, "--output", "out"] for name in ("analyze", "prepare", "adapt") for path in ("no", "empty.csv")
     ]
     calls += [["update", "no.csv"], ["update", "folder"], ["embed", "no"], ["embed", "folder"], ["analyze", "no*.csv"]]
-    program = "import sys\nfrom telescope_transformer.cli.main import main\n"
-    program += f"for call in {calls!r}:\n    try:\n        main([*call])\n    except SystemExit as end:\n"
-    program += "        print(end.code, *[name for name in ('torch', 'sklearn') if name in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert answer.stdout.splitlines() == ["1"] * len(calls)
-    for call, error in zip(calls, answer.stderr.splitlines(), strict=True):
+    for call, error in zip(calls, errors_before_imports(calls, "torch", "sklearn"), strict=True):
         assert error.startswith(f"error: {call[1]}"), call
 
 

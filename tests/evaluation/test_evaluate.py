@@ -331,3 +331,11 @@ def test_distinct_keeps_one_of_equal_records(tmp_path: Path) -> None:
     (tmp_path / "flows.csv").write_text("\n".join(lines) + "\n")
     found = read_windows([tmp_path / "flows.csv"], 4, distinct=True)
     assert found["dst_port"].to_pylist() == [[22, 23, 80, 443]]
+
+
+def test_files_without_flow_records_are_told(tmp_path: Path) -> None:
+    (tmp_path / "flows.csv").write_text(
+        "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\nx,192.0.2.1,192.0.2.2,6,1,2\n"
+    )
+    with pytest.raises(InputError, match=r"no flow record was kept: .* rejected 1"):
+        read_windows([tmp_path / "flows.csv"], 4)

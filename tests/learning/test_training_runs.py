@@ -67,11 +67,14 @@ def test_a_run_writes_a_model_and_how_it_was_made(finished: Path) -> None:
     assert list((finished / "logs").rglob("events.out.tfevents.*"))
 
 
-def test_a_finished_run_is_not_changed(dataset: Path, tmp_path: Path, finished: Path) -> None:
+def test_a_finished_run_is_not_changed(
+    dataset: Path, tmp_path: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "run"
     shutil.copytree(finished, output)
     (output / "model.safetensors").unlink()
     assert train.main(options(dataset, output)) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"checkpoint in {output}"
     assert_same_run(output, finished)
     assert (output / "training.json").read_text() == (finished / "training.json").read_text()
 
