@@ -36,10 +36,9 @@ from telescope_transformer.windows import Windows, build_windows, record_field
 
 # Candidate thresholds are .05 apart (`threshold.GRID`). A difference of one step may be chance; two steps are drift.
 DRIFT_OF_THRESHOLD = 0.075
-# Least scale (log-odds per unit of cosine), relative to the former one. With less, the model tells sources apart worse
-# than when it was calibrated. More is no reason to train again: with the same traffic every week, it rose
-# from 24 to 32 in three months.
-LEAST_SCALE = 2 / 3
+# Least scale (log-odds per unit of cosine), relative to the former one. With less, the model tells sources apart much
+# worse than before. With the same traffic every week, the scale was between 23 and 36.
+LEAST_SCALE = 0.5
 DAYS_BETWEEN_CHECKS = 30
 
 
@@ -160,14 +159,27 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
         embedding_matrix(rows), rows["source"], settings, embed, lambda: windows_of(state, ids).to_table()
     )
     drifted = found is not None and _has_drifted(stored, found)
+    if found is not None and not drifted:
+        _refresh(state, stored, found)
     outgrown = doubled and embed.wants_more_windows
     if drifted or outgrown or embed.wants_training:
         _renew(state, settings, embed, drifted, outgrown, say)
 
 
 def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
+    """Whether a new calibration shows that the clusters or the model no longer fit."""
     threshold, scale = edge_weights(found, stored["chosen_threshold"])
     return abs(threshold - stored["threshold"]) > DRIFT_OF_THRESHOLD or bool(scale < LEAST_SCALE * stored["scale"])
+
+
+def _refresh(state: State, stored: dict[str, Any], found: Calibration) -> None:
+    """Replace the calibration by a new one with the same threshold.
+
+    Its scale is the unit of costs and does not change which clusters are best.
+    """
+    threshold, scale = edge_weights(found, stored["chosen_threshold"])
+    if threshold == stored["threshold"]:
+        state.set("settings", json.dumps(stored | {"scale": scale, "calibration": found.to_dict()}))
 
 
 def _renew(

@@ -42,10 +42,25 @@ def members(state: State) -> dict[int, int]:
     return dict(zip(rows["window_id"].to_pylist(), rows["cluster"].to_pylist(), strict=True))
 
 
-@pytest.mark.parametrize(("slope", "is_drift"), [(5.0, False), (3.5, False), (3.0, True), (50.0, False)])
-def test_a_model_that_tells_sources_apart_worse_is_renewed(slope: float, is_drift: bool) -> None:
-    stored = {"threshold": 0.6, "scale": 5.0, "chosen_threshold": None}
-    assert renewal._has_drifted(stored, Calibration(KNOTS, slope, 0.6)) == is_drift
+@pytest.mark.parametrize(("slope", "is_renewed"), [(4.0, False), (50.0, False), (2.0, True)])
+def test_a_model_that_tells_sources_apart_worse_is_renewed(
+    slope: float, is_renewed: bool, days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = {"slope": 5.0}
+    monkeypatch.setattr(renewal, "calibration_for", lambda *_: Calibration(KNOTS, now["slope"], 0.6))
+    said: list[str] = []
+    with State(tmp_path / "state.duckdb") as state:
+        update(state, days[:1], read, SETTINGS, embedder=port_shares)
+        now["slope"] = slope
+        update(state, days[1:], read, SETTINGS, embedder=port_shares, say=said.append)
+        settings, proved = state.settings(), certificate.current(state)
+        rows = state.query("SELECT cluster, embedding FROM windows WHERE cluster IS NOT NULL ORDER BY window_id")
+    assert any("clustering all windows anew" in line for line in said) == is_renewed
+    # Either way, the new calibration holds.
+    assert settings["scale"] == settings["calibration"]["slope"] == slope
+    vectors = embedding_matrix(rows).astype(np.float64)
+    labels = np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1]
+    assert proved.cost == pytest.approx(slope * DenseGraph(vectors @ vectors.T, 0.6).cost(labels), rel=1e-3)
 
 
 def test_a_threshold_that_drifted_is_renewed_and_clusters_keep_their_ids(
