@@ -108,6 +108,13 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
     return certificate
 
 
+def rescale(state: State, factor: float) -> None:
+    """Multiply the stored cost and bound, if the scale of the weights has changed by this factor."""
+    stored = current(state)
+    changed = stored._replace(cost=factor * stored.cost, lower_bound=factor * stored.lower_bound)
+    state.set("certificate", json.dumps(changed))
+
+
 def forget(state: State) -> None:
     """Drop the certificate, for a state whose embeddings, clusters and threshold are all replaced."""
     state.clear("conflicts")

@@ -27,7 +27,7 @@ from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.record_order import record_order
 from telescope_transformer.similarity import blend_by_source, embedding_matrix, window_margins
-from telescope_transformer.update.certificate import NO_IDS, forget, update_certificate
+from telescope_transformer.update.certificate import NO_IDS, forget, rescale, update_certificate
 from telescope_transformer.update.identity import Event, inherit
 from telescope_transformer.update.model import StateModel
 from telescope_transformer.update.resolving import ClusterSums
@@ -180,6 +180,7 @@ def _refresh(state: State, stored: dict[str, Any], found: Calibration) -> None:
     threshold, scale = edge_weights(found, stored["chosen_threshold"])
     if threshold == stored["threshold"]:
         state.set("settings", json.dumps(stored | {"scale": scale, "calibration": found.to_dict()}))
+        rescale(state, scale / stored["scale"])
 
 
 def _renew(

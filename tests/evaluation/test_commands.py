@@ -126,7 +126,7 @@ def test_training_options_override_the_recipe(called: list[tuple[Any, ...]], tmp
         train.train, "--output", "out", "--config", str(recipe), "--seed", "5", "--model", "shipped", *several
     )
     assert result.exit_code == 0, result.output
-    paths, arguments = called[0]
+    paths, arguments, _ = called[0]
     assert paths == training.TrainingPaths([Path("a"), Path("b")], Path("out"), start_from="shipped")
     assert arguments == TrainingArguments(
         steps=7,
