@@ -127,9 +127,9 @@ def _is_stream(target: Path) -> bool:
 
 
 def _open_stream(target: Path) -> BinaryIO:
-    """Open a device or a pipe for writing; of a descriptor such as /dev/stdout, a copy.
+    """Open a device or a pipe for writing. A descriptor such as /dev/stdout is duplicated instead of opened again.
 
-    If stdout is a file, opening it again would give another position in it, and other programs that write to the same
+    If stdout is a file, opening it again would start at another position, and other programs that write to the same
     stdout would overwrite the content.
     """
     path = target.parent / os.readlink(target) if target.is_symlink() else target

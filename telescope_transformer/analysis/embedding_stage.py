@@ -273,13 +273,13 @@ def model_of(work: Path) -> str | None:
     """
     found = made_of(work / EMBEDDINGS)
     model = (found or {}).get("model", "")
-    if found is None or model == "" or not isinstance(model, str | None):
+    if model == "" or not isinstance(model, str | None):
         raise DatasetError(f"{work} has no embeddings; {advice(work / EMBEDDINGS, 'embed')}")
     return str(work / MODEL) if model == MODEL else model
 
 
 def _recorded(work: Path, model: str | None) -> str | None:
-    """How a stage names its checkpoint: right if the work folder is renamed, or named from another current folder."""
+    """The name of a checkpoint to store: valid even if the work folder is renamed or the process starts elsewhere."""
     if model is None or not Path(model).is_dir():
         return model
     return MODEL if model == str(work / MODEL) else os.path.abspath(model)

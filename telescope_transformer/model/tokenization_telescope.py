@@ -22,7 +22,7 @@ from .flow_times import seconds_of_records, seconds_of_table
 from .sharing_telescope import SharedWithCode
 
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
-# As the default `max_position_embeddings` of the model.
+# Equal to the default `max_position_embeddings` of the model.
 MODEL_MAX_LENGTH = 512
 # Options, besides tokens, that transformers accepts for any tokenizer.
 OPTIONS = {"model_max_length", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}

@@ -64,8 +64,7 @@ _HEADER_LINE = re.compile(rb"^[\t ]*#.*$", re.MULTILINE)
 
 
 def sniff_text(head: bytes) -> bool:
-    """Whether the head belongs to a Zeek log in text form. It may begin with stray blanks or
-    comments, or lack header lines."""
+    """Whether the head is of a Zeek log in text form, which may begin with blanks or comments or lack header lines."""
     return _FIRST_LINE.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
 
 
