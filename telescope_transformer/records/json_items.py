@@ -3,33 +3,43 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from telescope_transformer.records.columns import meanings
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.text_blocks import LONGEST_LINE, TextBlocks, as_utf8
 
-_CONTAINERS = frozenset(("hits", "Records", "records", "flows", "flow_logs", "events", "logEvents", "results", "data"))
-"""Keys under which an object may hold an array of records: those of Elasticsearch, AWS, IBM and common exports."""
+_CONTAINERS = frozenset(
+    (
+        *("hits", "Records", "records", "flows", "flow_logs", "events", "logEvents", "results", "data"),
+        *("resourceLogs", "scopeLogs", "logRecords"),
+    )
+)
+"""Keys under which an object may hold an array of records: those of Elasticsearch, AWS, IBM, OpenTelemetry and common
+exports."""
 
 _CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sorted(_CONTAINERS)).encode())
-_WRAPPERS = ("_source", "fields", "result")
-"""Keys under which an object may hold the record: those of Elasticsearch, Kibana's exports and Splunk's."""
-
-_PAYLOADS = ("payload", "value")
-"""Keys under which hpfeeds and consumers of Kafka hold a record, as text or as an object."""
+_ENVELOPES = (
+    *(("_source", None), ("fields", "_index"), ("result", "preview"), ("event", "sourcetype"), ("data", "decoder")),
+    *(("json", "@timestamp"), ("jsonPayload", None), ("payload", "channel"), ("payload", "topic")),
+    *(("payload", "schema"), ("value", "topic")),
+)
+"""Keys under which a store holds a whole record, and a key beside it by which the store is known: Elasticsearch,
+Kibana's exports, Splunk's exports and its HTTP Event Collector, Wazuh, Filebeat, Google's Cloud Logging, hpfeeds and
+consumers of Kafka. Records that tell more of themselves may stand under any key."""
 
 MESSAGES = (
     *("MESSAGE", "message", "@message", "log", "_raw", "event", "line", "msg", "full_message", "short_message"),
-    "textPayload",
-    *_PAYLOADS,
+    *("textPayload", "payload", "value", "original", "stringValue", "RawData"),
 )
 """Keys that may hold a log line or a record as text: those of journald, Filebeat and rsyslog, CloudWatch, Docker,
-Splunk, Loki, Graylog and Google's Cloud Logging, too."""
+Splunk, Loki, Graylog, Google's Cloud Logging, hpfeeds, Kafka, Elastic's schema, OpenTelemetry and Sentinel."""
 
-_BESIDE_PAYLOADS = frozenset(("channel", "topic", "schema"))
 _HOLD_MESSAGES = frozenset(MESSAGES)
-_OF_WAZUH = frozenset(("agent", "manager", "decoder"))
-_MAY_WRAP = frozenset((*_WRAPPERS, *MESSAGES, *_OF_WAZUH, "layers", "json", "jsonPayload"))
+_TIMES = ("timestamp", "@timestamp", "time")
+_DEEPEST_WRAPPERS = 4
+"""Our choice: a batch of a cloud holds an entry of a shipper, which holds a record."""
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -250,9 +260,8 @@ def _lines_of_loki(record: dict[str, Any]) -> list[dict[str, Any]] | None:
     return [{"timestamp": pair[0], "line": pair[1]} for pair in pairs if isinstance(pair, list) and len(pair) > 1]
 
 
-def objects(item: Item) -> Iterator[Any]:
+def objects(record: Any, depth: int = 0) -> Iterator[Any]:
     """The objects of a value: itself, the elements of an array, or the elements of an array or table inside it."""
-    record = item.record
     rows = (_lines_of_loki(record) or _table_rows(record)) if isinstance(record, dict) else None
     if rows is not None:
         yield from rows
@@ -270,10 +279,12 @@ def objects(item: Item) -> Iterator[Any]:
         if isinstance(inner, dict) and not any(isinstance(inner.get(name), list) for name in _CONTAINERS):
             break
         record = inner
-    if isinstance(record, list):
-        yield from record
-    else:
+    if not isinstance(record, list) or depth > _DEEPEST_WRAPPERS:
         yield record
+        return
+    for element in record:
+        # The element may be a batch of a log store.
+        yield from objects(element, depth + 1) if isinstance(element, dict) else (element,)
 
 
 def message_of(record: Mapping[str, Any]) -> str:
@@ -283,41 +294,48 @@ def message_of(record: Mapping[str, Any]) -> str:
     return next((text for name in MESSAGES if isinstance(text := record.get(name), str) and text), "")
 
 
-def unwrapped(record: Any) -> Any:
+@lru_cache(maxsize=1 << 12)
+def _told(names: tuple[str, ...]) -> frozenset[str]:
+    """The fields of a flow record that an object with these names tells itself, not within other objects."""
+    return frozenset(field for name in names for field, dropped, _ in meanings(name) if not dropped)
+
+
+def _of_envelope(record: dict[str, Any], inner: Any) -> Any:
+    """What an envelope holds, with the time beside it if it has none."""
+    time = next((record[name] for name in _TIMES if name in record), None)
+    return inner if time is None or "timestamp" in _told(tuple(inner)) else {"timestamp": time, **inner}
+
+
+def unwrapped(record: Any, depth: int = 0) -> Any:
     """Removes the wrapper that a log store or another program has put around a record or its values.
 
-    Other objects stay as they are.
+    An object that tells a protocol, or a source and a port, is a record itself: what it holds as text may come from
+    an attacker. An object within another one is the record if it tells a source and a time. Other objects stay.
     """
-    if not isinstance(record, dict) or _MAY_WRAP.isdisjoint(record):
+    if not isinstance(record, dict) or depth > _DEEPEST_WRAPPERS:
         return record
-    for name in _WRAPPERS:
-        if isinstance(record.get(name), dict) and (name == "_source" or "_index" in record or "preview" in record):
-            return unwrapped(record[name])
-    data = record.get("data")
-    if isinstance(data, dict) and record.keys() >= _OF_WAZUH:
-        return {"timestamp": record.get("timestamp"), **data}
-    if isinstance(record.get("json"), dict) and "@timestamp" in record:
-        # Filebeat, unless it puts the keys of a line under the root.
-        return {"timestamp": record["@timestamp"], **record["json"]}
-    payload = record.get("jsonPayload")
-    if isinstance(payload, dict) and "connection" not in payload:
-        # Google's Cloud Logging, except for the flow logs of its networks.
-        return unwrapped({"timestamp": record.get("timestamp"), **payload})
     layers = record.get("layers")
     if isinstance(layers, dict):
         # With -e, tshark gives each field as a list of its values in the packet and in those inside it.
         first = {name: value[0] if isinstance(value, list) and value else value for name, value in layers.items()}
         return {**record, "layers": first}
-    event = record.get("event")
-    if "sourcetype" in record and isinstance(event, dict):
-        # Splunk's HTTP Event Collector writes time, host and source beside the record.
-        return {"timestamp": record.get("time"), **event}
-    for name in MESSAGES:
+    told = _told(tuple(record))
+    if "protocol" in told or told >= {"src_ip", "dst_port"}:
+        return record
+    for name, beside in _ENVELOPES:
+        inner = record.get(name)
+        # The flow logs of Google's networks are read with their entry.
+        if isinstance(inner, dict) and (beside is None or beside in record) and "connection" not in inner:
+            return unwrapped(_of_envelope(record, inner), depth + 1)
+    for value in record.values():
+        if isinstance(value, dict):
+            inner = unwrapped(value, depth + 1)
+            if _told(tuple(inner)) >= {"src_ip", "timestamp"}:
+                return inner
+    for name in () if _HOLD_MESSAGES.isdisjoint(record) else MESSAGES:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):
             inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record
-        is_payload = name in _PAYLOADS and not _BESIDE_PAYLOADS.isdisjoint(record)
-        if isinstance(inner, dict) and (is_payload or inner is not record.get(name)):
-            # hpfeeds writes the time beside the record.
-            return {"timestamp": record["timestamp"], **inner} if "timestamp" in record else inner
+            if isinstance(inner, dict):
+                return unwrapped(_of_envelope(record, inner), depth + 1)
     return record

@@ -75,7 +75,7 @@ def dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
 
 def _first_known(found: Iterable[Item], dialects: Sequence[Dialect]) -> Dialect | None:
     """The first dialect that matches one of the values. The last dialect, which matches any object, is not tried."""
-    records = (record for item in found for record in map(unwrapped, objects(item)))
+    records = (record for item in found for record in map(unwrapped, objects(item.record)))
     return next(filter(None, (dialect_of(record, dialects[:-1]) for record in records)), None)
 
 
@@ -139,7 +139,7 @@ class _Reading:
             if item.reason is not None:
                 bad.append(item)
                 continue
-            for record in map(unwrapped, objects(item)):
+            for record in map(self._opened, objects(item.record)):
                 if not isinstance(record, dict):
                     bad.append(item._replace(text=repr(record).encode()[:400], reason="not a JSON object"))
                     continue
@@ -165,6 +165,12 @@ class _Reading:
         for name, batch in batches.items():
             if batch.rows:
                 yield self._chunk(name, batch)
+
+    def _opened(self, record: Any) -> Any:
+        """An object without its wrapper, unless the user's mapping is about the wrapper."""
+        inner = unwrapped(record)
+        about_wrapper = self.context.columns and isinstance(inner, dict) and not self.dialects[-1].fields(inner)
+        return record if about_wrapper else inner
 
     def _fields(self, dialect: Dialect | None, record: Any, fallback: bool) -> list[dict[str, Any]] | None:
         take = None if dialect is None else (dialect.fallback if fallback else dialect.fields)
@@ -223,7 +229,7 @@ class _Reading:
 
     def _any_place(self) -> bool:
         blocks = self.items_of(self.file, TextBlocks(self.file.blocks(BLOCK_BYTES), self.file.name))
-        records = (record for block in blocks for item in block for record in map(unwrapped, objects(item)))
+        records = (record for block in blocks for item in block for record in map(self._opened, objects(item.record)))
         found = (self._fields(dialect_of(record, self.dialects), record, False) or [] for record in records)
         return any(fields.get(PLACE) for several in found for fields in several)
 

@@ -3,6 +3,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -598,6 +599,63 @@ def test_sequence_numbers_of_tshark_are_not_those_relative_to_the_connection(tmp
     path = tmp_path / "packets.json"
     path.write_text(json.dumps([{"_source": {"layers": {"frame.time_epoch": str(SECOND), "ip": ip, "tcp": tcp}}}]))
     assert read_records(path).table["tcp_seq"].to_pylist() == [7]
+
+
+CONNECT = {
+    "eventid": "cowrie.session.connect",
+    "src_ip": "192.0.2.1",
+    "src_port": 40000,
+    "dst_ip": "198.51.100.7",
+    "dst_port": 23,
+    "protocol": "telnet",
+}
+LOGIN = {"eventid": "cowrie.login.failed", "src_ip": "192.0.2.1", "timestamp": ISO}
+LATER = "2026-03-01T11:30:00.000Z"
+SHIPPED: dict[str, Callable[[dict[str, object]], object]] = {
+    "target of Logstash": lambda event: {"@timestamp": LATER, "host": "10.0.0.9", "port": 514, "parsed": event},
+    "original event": lambda event: {"@timestamp": LATER, "event": {"original": json.dumps(event)}},
+    "module of Filebeat": lambda event: {"@timestamp": LATER, "suricata": {"eve": event}},
+    "collector of Splunk": lambda event: {"time": 1772364600, "host": "h", "event": event},
+    "CloudEvents": lambda event: {"source": "/pot", "time": LATER, "data": event},
+    "Azure": lambda event: {"records": [{"time": LATER, "category": "c", "properties": event}]},
+    "syslog of Vector": lambda event: {"source_ip": "10.0.0.9", "timestamp": LATER, "message": json.dumps(event)},
+    "CouchDB": lambda event: {"id": "1", "key": "1", "value": {"rev": "1"}, "doc": event},
+    "batches of CloudWatch": lambda event: [
+        {"logGroup": "g", "logEvents": [{"timestamp": 1772364600000, "message": json.dumps(event)}]}
+    ],
+    "OpenTelemetry": lambda event: {
+        "resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": json.dumps(event)}}]}]}]
+    },
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_event_within_another_object_is_read_as_outside(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").write_text(json_lines(*map(SHIPPED[name], ({**CONNECT, "timestamp": ISO}, LOGIN))))
+    records = read_records(tmp_path / "a")
+    assert records.table["timestamp"].to_pylist() == [1_469_123_456_123_456]
+    assert (records.counts.kept, records.counts.rejected, records.counts.skipped) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["payload", "message", "value", "event"])
+def test_what_an_attacker_sends_does_not_stand_for_the_record(tmp_path: Path, name: str) -> None:
+    sent = {**base, "src_ip": "203.0.113.9", "timestamp": "2020-01-01T00:00:00Z"}
+    (tmp_path / "a").write_text(json_lines({**base, name: json.dumps(sent)}, {**base, name: '{"id": 1}'}))
+    assert read_records(tmp_path / "a").table["src_ip"].to_pylist() == ["192.0.2.1", "192.0.2.1"]
+
+
+def test_a_mapping_may_be_about_the_wrapper(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(json_lines({"shipper": "pot-1", "parsed": base}))
+    records = read_records(tmp_path / "a", columns={"timestamp": "parsed.timestamp", "dst_ip": "shipper"})
+    assert list(records.sensors) == ["pot-1"]
+
+
+def test_a_flow_that_both_its_ends_report_counts_once(tmp_path: Path) -> None:
+    flow = {"start_time": SECOND, "source_ip": "192.0.2.1", "dest_ip": "198.51.100.7", "dest_port": 23, "proto": "tcp"}
+    calico = [{**flow, "source_port": 40000, "num_flows": 1, "reporter": reporter} for reporter in ("src", "dst")]
+    (tmp_path / "a").write_text(json_lines(*calico))
+    counts = read_records(tmp_path / "a").counts
+    assert (counts.kept, counts.skipped) == (1, 1)
 
 
 def test_of_two_missing_values_the_better_place_counts(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Flow logs of a network in Google Cloud, as JSON, and as tables that Logs Explorer and BigQuery export.
 
 A flow between two machines of the cloud is reported by both. The reports of destinations are read; in JSON, the others
-are read if a file has nothing else. Format: docs.cloud.google.com/vpc/docs/about-flow-logs-records.
+are read if a file has nothing else. Format: docs.cloud.google.com/vpc/docs/about-flow-logs-records. Calico's flow logs
+in JSON (docs.tigera.io, "Flow log data types") are read by the same rule.
 """
 
 from collections.abc import Mapping
@@ -17,15 +18,16 @@ from telescope_transformer.records.known_tables import KnownTable, Raw, table_fo
 
 
 def _reporter(record: Mapping[str, Any]) -> Any:
-    """The end of the connection that reported a flow: `SRC` or `DEST`. None for other records."""
+    """The end of the connection that reported a flow: `S` or `D`. None for other records."""
     payload = record.get("jsonPayload", record)
-    return payload.get("reporter") if isinstance(payload, dict) and "connection" in payload else None
+    is_flow = isinstance(payload, dict) and ("connection" in payload or "num_flows" in payload)
+    return str(payload.get("reporter"))[:1].upper() if is_flow else None
 
 
 DIALECT = Dialect(
     "gcp-vpc",
-    lambda record: _reporter(record) in ("SRC", "DEST"),
-    lambda record: by_alias(record) if _reporter(record) == "DEST" else None,
+    lambda record: _reporter(record) in ("S", "D"),
+    lambda record: by_alias(record) if _reporter(record) == "D" else None,
     fallback=by_alias,
 )
 

@@ -11,6 +11,7 @@ from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.ports import without_icmp_ports
 from telescope_transformer.records.raw_records import first_values
 
+_OF_FLOWS = frozenset(("sourceAddress", "startTime", "status"))
 _TYPE = "com.oraclecloud.vcn.flowlogs."
 _COLUMNS = {
     "timestamp": ["startTime"],
@@ -24,23 +25,14 @@ _COLUMNS = {
 }
 
 
-def _event(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    wrapped = record.get("logContent")
-    return wrapped if isinstance(wrapped, dict) else record
-
-
 def matches(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a record of a flow log."""
-    event = _event(record)
-    return str(event.get("type")).startswith(_TYPE) and isinstance(event.get("data"), dict)
+    """Whether an object is a flow, without the entry around it, or an entry without a flow."""
+    return record.keys() >= _OF_FLOWS or str(record.get("type")).startswith(_TYPE)
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a flow; None for a period without flows."""
-    data = _event(record)["data"]
-    if data.get("status") in ("NODATA", "SKIPDATA"):
-        return None
-    return first_values(data, _COLUMNS)
+    return first_values(record, _COLUMNS) if "sourceAddress" in record else None
 
 
 DIALECT = Dialect("oracle-vcn", matches, fields, complete=without_icmp_ports)

@@ -2,8 +2,7 @@
 
 The time is that of the flow's first packet, `flow.start`, not the time at which the event was written. `tcp_flags`
 combines the flags of all packets of the client. If only the server has sent packets, it is the source. If a file has
-no flow events, its `netflow` events are read, one for each direction of a flow. The logs of AWS Network Firewall wrap
-the same events in `event`.
+no flow events, its `netflow` events are read, one for each direction of a flow.
 """
 
 from collections.abc import Mapping
@@ -19,11 +18,6 @@ def _inner(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _event(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event itself, which AWS Network Firewall wraps in `event`."""
-    return _inner(record["event"]) if "firewall_name" in record and "event" in record else record
-
-
 def _hexadecimal(flags: Any) -> str | None:
     """Flags with the prefix 0x: Suricata writes hexadecimal digits without a prefix."""
     return None if flags is None else f"0x{flags}"
@@ -31,10 +25,9 @@ def _hexadecimal(flags: Any) -> str | None:
 
 def matches(record: Mapping[str, Any]) -> bool:
     """Whether an object is an event of Suricata."""
-    event = _event(record)
     # The event types of Conpot are in capitals. Logstash may replace `timestamp` by `@timestamp`.
-    is_event = str(event.get("event_type", "-")).islower()
-    return is_event and ("timestamp" in event or ("@timestamp" in event and "flow_id" in event))
+    is_event = str(record.get("event_type", "-")).islower()
+    return is_event and ("timestamp" in record or ("@timestamp" in record and "flow_id" in record))
 
 
 def _tuple(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,11 +44,10 @@ def _tuple(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def flow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a flow event; None for other events."""
-    event = _event(record)
-    if event.get("event_type") != "flow":
+    if record.get("event_type") != "flow":
         return None
-    flow, tcp = _inner(event.get("flow")), _inner(event.get("tcp"))
-    return _tuple(event) | {
+    flow, tcp = _inner(record.get("flow")), _inner(record.get("tcp"))
+    return _tuple(record) | {
         "timestamp": flow.get("start"),
         "packets": flow.get("pkts_toserver"),
         "bytes": flow.get("bytes_toserver"),
@@ -68,12 +60,11 @@ def flow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def netflow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a netflow event; None for other events."""
-    event = _event(record)
-    if event.get("event_type") != "netflow":
+    if record.get("event_type") != "netflow":
         return None
-    flow, tcp = _inner(event.get("netflow")), _inner(event.get("tcp"))
-    return _tuple(event) | {
-        "timestamp": flow.get("start", event.get("timestamp")),
+    flow, tcp = _inner(record.get("netflow")), _inner(record.get("tcp"))
+    return _tuple(record) | {
+        "timestamp": flow.get("start", record.get("timestamp")),
         "packets": flow.get("pkts"),
         "bytes": flow.get("bytes"),
         "ttl": flow.get("max_ttl"),

@@ -231,13 +231,10 @@ CSV_FORMAT = table_format(
 def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row with Zeek's own names of its fields.
 
-    Collectors write `id_orig_h` or `"id": {"orig_h": ...}`. Zeek's writer for Kafka nests a row under the log's name.
+    Collectors write `id_orig_h` or `"id": {"orig_h": ...}`.
     """
     if "id.orig_h" in record:
         return record
-    if len(record) == 1:
-        path, inner = next(iter(record.items()))
-        return _row({"_path": path, **inner}) if isinstance(inner, dict) and "ts" in inner else record
     if "id_orig_h" in record:
         return {name.replace("id_", "id.", 1) if name.startswith("id_") else name: record[name] for name in record}
     ends = record.get("id")
