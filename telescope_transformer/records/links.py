@@ -136,12 +136,12 @@ def _ppp_payload(at: int, stop: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
+def by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
     """Where IP begins in the payload at `at`, after any tags, and the EtherType at which the search ended."""
     for _ in range(_DEEPEST_TAGS):
         if ethertype == 0x0800 or ethertype == 0x86DD:
             return at, ethertype
-        if ethertype < 0x0600:
+        if ethertype < _FIRST_ETHERTYPE:
             # This is a length, not a type, and IEEE 802.2 follows. With SNAP it has an EtherType; SAP 6 is IP itself.
             if at + 3 > stop:
                 return CUT, ethertype
@@ -156,6 +156,8 @@ def _by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
             at += 4  # VN-tag
         elif ethertype == 0x893F or ethertype == 0x8909:
             at += 6  # E-tag (IEEE 802.1BR), Cisco metadata
+        elif ethertype == 0x6558:
+            at += 12  # an Ethernet frame within a tunnel (RFC 1701)
         elif ethertype == 0x88E7:
             at += 16  # provider backbone bridge (IEEE 802.1ah): a service tag, then the inner addresses
         elif ethertype == 0x8864:
@@ -198,10 +200,42 @@ def _by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
+def copied_frame(at: int, stop: int, protocol: int, port: int) -> tuple[int, int]:
+    """Where the packet begins that a switch or a cloud has copied into a payload of UDP or GRE, and its EtherType.
+
+    Reads VXLAN (RFC 7348), GENEVE (RFC 8926), TZSP, GRE (RFC 2890) and ERSPAN types I to III
+    (draft-foschiano-erspan). CUT if the payload holds no copy. 0x6558 stands for an Ethernet frame.
+    """
+    if protocol == 17 and at + 16 <= stop:
+        at += 8
+        if port == 4789 and byte_at(at) == 8:
+            return at + 8, 0x6558
+        if port == 6081 and byte_at(at) >> 6 == 0 and big16(at + 2) >= _FIRST_ETHERTYPE:
+            return at + 8 + (byte_at(at) & 0x3F) * 4, big16(at + 2)
+        if port == 37008 and byte_at(at) == 1 and byte_at(at + 1) < 2 and big16(at + 2) == 1:
+            at += 4
+            while at + 1 < stop and byte_at(at) != 1:
+                at += 2 + byte_at(at + 1) if byte_at(at) else 1
+            return at + 1, 0x6558
+    elif protocol == 47 and at + 4 <= stop:
+        flags, kind = big16(at), big16(at + 2)
+        at += 4 + 4 * ((flags >> 15) + (flags >> 13 & 1) + (flags >> 12 & 1))
+        if flags & 0x4FFF:
+            return CUT, 0  # with routing, or of PPTP
+        if kind == 0x88BE:
+            return at + (8 if flags & 0x1000 else 0), 0x6558
+        if kind == 0x22EB:
+            return (at + 12 + 8 * (byte_at(at + 11) & 1), 0x6558) if at + 12 <= stop else (CUT, 0)
+        if kind >= _FIRST_ETHERTYPE:
+            return at, kind
+    return CUT, 0
+
+
+@njit(cache=True, nogil=True)
 def _ethernet(at: int, stop: int) -> tuple[int, int]:
     if at + 14 > stop:
         return CUT, 0
-    return _by_ethertype(big16(at + 12), at + 14, stop)
+    return by_ethertype(big16(at + 12), at + 14, stop)
 
 
 @njit(cache=True, nogil=True)
@@ -212,11 +246,11 @@ def _ppp(at: int, stop: int) -> tuple[int, int]:
         return CUT, 0
     first = byte_at(at)
     if first == 0x0F or first == 0x8F:
-        return _by_ethertype(big16(at + 2), at + 4, stop)
+        return by_ethertype(big16(at + 2), at + 4, stop)
     if first == 0xFF and byte_at(at + 1) == 0x03:
         at += 2
     at, ethertype = _ppp_payload(at, stop)
-    return (at, 0) if at < 0 else _by_ethertype(ethertype, at, stop)
+    return (at, 0) if at < 0 else by_ethertype(ethertype, at, stop)
 
 
 @njit(cache=True, nogil=True)
@@ -235,7 +269,7 @@ def _wifi(at: int, stop: int) -> tuple[int, int]:
         header += 2
         if flags & 0x80:
             header += 4
-    return _by_ethertype(0, at + header, stop)
+    return by_ethertype(0, at + header, stop)
 
 
 @njit(cache=True, nogil=True)
@@ -318,9 +352,9 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
     if link_type in (_RAW, _RAW_BSD, _RAW_OPENBSD, _IPV4_ONLY, _IPV6_ONLY):
         return start, 0x0800
     if link_type == _LINUX_SLL:
-        return (CUT, 0) if start + 16 > stop else _by_ethertype(big16(start + 14), start + 16, stop)
+        return (CUT, 0) if start + 16 > stop else by_ethertype(big16(start + 14), start + 16, stop)
     if link_type == _LINUX_SLL2:
-        return (CUT, 0) if start + 20 > stop else _by_ethertype(big16(start), start + 20, stop)
+        return (CUT, 0) if start + 20 > stop else by_ethertype(big16(start), start + 20, stop)
     if link_type in (_NULL, _LOOP):
         if start + 4 > stop:
             return CUT, 0
@@ -332,9 +366,9 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
         # A byte for the direction comes first; pppd writes it in place of the address.
         return _ppp(start + (2 if link_type == _PPP_PPPD else 1), stop)
     if link_type == _PPP_ETHER:
-        return _by_ethertype(0x8864, start, stop)
+        return by_ethertype(0x8864, start, stop)
     if link_type == _ATM:
-        return _by_ethertype(0, start, stop)
+        return by_ethertype(0, start, stop)
     if link_type == _WIFI:
         return _wifi(start, stop)
     if link_type == _NFLOG:
@@ -346,7 +380,7 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
     if link_type in (_FIREWIRE, _IPOIB):
         # Two addresses of 8 bytes, or a global routing header of 40. An EtherType follows, which InfiniBand pads.
         at = start + (16 if link_type == _FIREWIRE else 40)
-        return (CUT, 0) if at + 4 > stop else _by_ethertype(big16(at), at + (2 if link_type == _FIREWIRE else 4), stop)
+        return (CUT, 0) if at + 4 > stop else by_ethertype(big16(at), at + (2 if link_type == _FIREWIRE else 4), stop)
     if link_type in (_PFLOG, _ENC, _RADIOTAP, _PRISM, _AVS, _PPI, _PKTAP, _PKTAP_DARWIN):
         return _behind_header(start, stop, link_type)
     return UNKNOWN, 0

@@ -1,7 +1,9 @@
 """A compiled walk over the headers of one packet: link layer, IPv4 or IPv6, then ports, flags and ICMP type.
 
-Tunnels are not opened: the record of a GRE or IP-in-IP packet has the outer addresses, the tunnel's protocol number
-and ports 0. A fragment after the first one also gets ports 0, as NetFlow exporters do it.
+If both addresses of a VXLAN, GENEVE, TZSP, GRE or ERSPAN packet are private, it is a copy that a switch or a cloud
+made for the sensor, and the packet inside counts. Other tunnels are not opened, for they may be probes: the record of
+a GRE or IP-in-IP packet has the outer addresses, the tunnel's protocol number and ports 0. A fragment after the first
+one also gets ports 0, as NetFlow exporters do it.
 
 Positions are memory addresses; each is compared with the end of the packet before it is read.
 """
@@ -12,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.records.address_kernels import IPV4, IPV6
-from telescope_transformer.records.links import CUT, UNKNOWN, find_ip
+from telescope_transformer.records.links import CUT, UNKNOWN, by_ethertype, copied_frame, find_ip
 from telescope_transformer.records.memory import big16, big32, big64, byte_at, little32
 from telescope_transformer.records.time_kernels import LAST
 
@@ -161,6 +163,43 @@ def _clear(packet: Record) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _is_private(address: int) -> bool:
+    """Whether an IPv4 address is private (RFC 1918) or shared by a provider (RFC 6598)."""
+    return bool(
+        address >> 24 == 10 or address >> 20 == 0xAC1 or address >> 16 == 0xC0A8 or address >> 22 == 0x64400000 >> 22
+    )
+
+
+@njit(cache=True, nogil=True)
+def _read_ip(at: int, stop: int, packet: Record) -> int:
+    version = byte_at(at) >> 4
+    if version == 4:
+        return _read_ipv4(at, stop, packet)
+    if version == 6:
+        return _read_ipv6(at, stop, packet)
+    return BAD_IP
+
+
+@njit(cache=True, nogil=True)
+def _read_copy(at: int, stop: int, packet: Record) -> int:
+    """Reads the packet that an IPv4 packet at `at`, which `packet` holds, is a copy of; RECORD if it is no copy."""
+    if not (_is_private(int(packet.src_low)) and _is_private(int(packet.dst_low))) or big16(at + 6) & 0x1FFF:
+        return RECORD
+    stop = min(stop, at + int(packet.bytes))
+    inner, ethertype = copied_frame(at + (byte_at(at) & 15) * 4, stop, int(packet.protocol), int(packet.dst_port))
+    if inner < 0:
+        return RECORD
+    inner, ethertype = by_ethertype(ethertype, inner, stop)
+    if inner == CUT or inner >= stop:
+        return RECORD
+    if inner < 0:
+        packet.ip_id = np.uint16(ethertype)
+        return NOT_IP
+    _clear(packet)
+    return _read_ip(inner, stop, packet)
+
+
+@njit(cache=True, nogil=True)
 def read_packet(start: int, stop: int, link_type: int, micros: int, packets: np.ndarray, index: int) -> int:
     """Reads the packet between two addresses into `packets[index]` (PACKET) and returns its status, RECORD if valid.
 
@@ -180,9 +219,7 @@ def read_packet(start: int, stop: int, link_type: int, micros: int, packets: np.
     _clear(packet)
     packet.timestamp = micros
     packet.last = micros
-    version = byte_at(at) >> 4
-    if version == 4:
-        return _read_ipv4(at, stop, packet)
-    if version == 6:
-        return _read_ipv6(at, stop, packet)
-    return BAD_IP
+    found = _read_ip(at, stop, packet)
+    if found == RECORD and packet.kind == IPV4 and (packet.protocol == 17 or packet.protocol == 47):
+        return _read_copy(at, stop, packet)
+    return found

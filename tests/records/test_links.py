@@ -6,7 +6,7 @@ from typing import Any
 
 import crafted
 import pytest
-from crafted import ethernet, ipv4, ipv6, tcp
+from crafted import ethernet, ipv4, ipv6, tcp, udp
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.records import read_records
@@ -129,3 +129,35 @@ def test_an_unknown_link_type_is_named_with_what_to_do(tmp_path: Path) -> None:
         InputError, match=r"189 \(LINKTYPE_USB_LINUX\) cannot be read; capture with `tcpdump -y EN10MB`"
     ):
         read(tmp_path, crafted.pcap([b""], link_type=189))
+
+
+FRAME = ethernet(IP)
+VXLAN = struct.pack(">BBHI", 8, 0, 0, 5 << 8)
+COPIES = {
+    "vxlan": (17, udp(50_000, 4789, VXLAN + FRAME)),
+    "geneve": (17, udp(50_000, 6081, struct.pack(">BBHII", 1, 0, 0x6558, 0, 0) + FRAME)),
+    "geneve of a load balancer": (17, udp(50_000, 6081, struct.pack(">BBHI", 0, 0, 0x0800, 0) + IP)),
+    "tzsp": (17, udp(37_008, 37_008, b"\1\0\0\1\0\x0a\1\xff\1" + FRAME)),
+    "gre": (47, struct.pack(">HHI", 0x2000, 0x0800, 9) + IP),
+    "erspan i": (47, struct.pack(">HH", 0, 0x88BE) + FRAME),
+    "erspan ii": (47, struct.pack(">HHIII", 0x1000, 0x88BE, 1, 1 << 28, 0) + FRAME),
+    "erspan iii": (47, struct.pack(">HHIIIIII", 0x1000, 0x22EB, 1, 2 << 28, 0, 1, 0, 0) + FRAME),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_between_private_addresses_are_opened_and_those_from_elsewhere_are_probes(
+    tmp_path: Path, name: str
+) -> None:
+    protocol, payload = COPIES[name]
+    frames = [ethernet(ipv4(payload, protocol, src, "172.31.0.9")) for src in ("100.64.0.1", "192.0.2.77")]
+    rows = read(tmp_path, crafted.pcap(frames)).table.to_pylist()
+    found = [(row["src_ip"], row["protocol"], row["tcp_flags"], row["bytes"]) for row in rows]
+    assert found == [("192.0.2.1", 6, 2, 40), ("192.0.2.77", protocol, None, len(frames[1]) - 14)]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0" * 8, b"\x08", VXLAN])
+def test_a_probe_between_private_addresses_that_holds_no_packet_is_a_record(tmp_path: Path, payload: bytes) -> None:
+    frames = [ethernet(ipv4(udp(50_000, port, payload), 17, "10.0.0.1", "10.0.0.2")) for port in (4789, 6081, 37_008)]
+    frames.append(ethernet(ipv4(b"\0\0\0\0" + payload, 47, "10.0.0.1", "10.0.0.2")))
+    assert read(tmp_path, crafted.pcap(frames)).counts.kept == len(frames)

@@ -1,4 +1,7 @@
-"""pcap captures: both byte orders, micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4)."""
+"""pcap captures: both byte orders, micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4).
+
+`packets.py` reads the packets.
+"""
 
 import struct
 from collections.abc import Iterator
