@@ -199,13 +199,22 @@ def parse_sources(values: pa.Array) -> Parsed:
     return _parsed_addresses(values, _addresses(values))
 
 
-def parse_destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
-    """Canonical text of addresses; a sensor name is replaced by its pseudo-address."""
+def parse_destinations(values: pa.Array, sensors: SensorNames, kept: np.ndarray) -> Parsed:
+    """Canonical text of addresses; a sensor name is replaced by its pseudo-address.
+
+    Args:
+        values: the destinations of n rows.
+        sensors: learns the names that stand in rows to keep.
+        kept: whether a row is kept if it has a destination (bool, n).
+    """
     addresses = _addresses(values)
     odd = odd_texts(values, addresses.kind == MALFORMED)
-    numbers = np.array([sensors.number(text) if is_sensor_name(text) else 0 for text in odd.texts], dtype=np.uint64)
+    named = np.array([is_sensor_name(text) for text in odd.texts], dtype=bool)
+    numbers = np.zeros(len(odd.texts), dtype=np.uint64)
+    for code in np.unique(odd.codes[kept[odd.rows]]).tolist():
+        numbers[code] = sensors.number(odd.texts[code]) if named[code] else 0
     addresses.low[odd.rows] = numbers[odd.codes]
-    addresses.kind[odd.rows] = np.where(numbers[odd.codes] > 0, IPV4, MALFORMED)
+    addresses.kind[odd.rows] = np.where(named[odd.codes], IPV4, MALFORMED)
     return _parsed_addresses(values, addresses)
 
 

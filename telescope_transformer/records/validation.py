@@ -161,7 +161,7 @@ class Validator:
         raw = with_ports_of_addresses(self._usable(raw))
         self._check_ports(raw, len(rows))
         times, raw["timestamp"] = self._read_times(raw)
-        parsed = {"timestamp": times} | self._parse(raw, len(rows))
+        parsed = self._parse(raw, times, len(rows))
         first_bad = np.zeros(len(rows), dtype=np.uint8)
         for index, field in reversed(list(enumerate(REQUIRED_FIELDS, start=1))):
             first_bad[parsed[field].status != VALID] = index
@@ -223,14 +223,8 @@ class Validator:
         mark_nulls(times, status)
         return Parsed(numbers, status), times
 
-    def _parse(self, raw: Mapping[str, pa.Array], rows: int) -> dict[str, Parsed]:
-        parsed = {"src_ip": parse_sources(raw["src_ip"])}
-        if "dst_ip" in raw:
-            parsed["dst_ip"] = parse_destinations(raw["dst_ip"], self._context.sensors)
-        else:
-            self._context.note("no destination column; every record has the destination 240.0.0.0", self._file)
-            absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
-            parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
+    def _parse(self, raw: Mapping[str, pa.Array], times: Parsed, rows: int) -> dict[str, Parsed]:
+        parsed = {"timestamp": times, "src_ip": parse_sources(raw["src_ip"])}
         protocols = self._protocols(raw["protocol"])
         # Zeek and other programs use the same name for ICMP and ICMPv6.
         six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols.values == ICMP)
@@ -240,6 +234,7 @@ class Validator:
             # Honeypots write RDP for Remote Desktop; the Reliable Data Protocol has no such port.
             desktop = (parsed["protocol"].values == _RDP) & (np.asarray(parsed["dst_port"].values) == _REMOTE_DESKTOP)
             parsed["protocol"] = parsed["protocol"]._replace(values=np.where(desktop, TCP, parsed["protocol"].values))
+        parsed["dst_ip"] = self._destinations(raw, parsed, rows)
         for field, largest in _LARGEST.items():
             if field in raw:
                 words = field == "tcp_flags" and is_text_type(raw[field].type)
@@ -253,6 +248,15 @@ class Validator:
             if field in raw:
                 parsed[field] = parse_labels(raw[field])
         return parsed
+
+    def _destinations(self, raw: Mapping[str, pa.Array], parsed: Mapping[str, Parsed], rows: int) -> Parsed:
+        """The destinations of rows whose other required fields are parsed."""
+        if "dst_ip" in raw:
+            kept = np.logical_and.reduce([field.status == VALID for field in parsed.values()])
+            return parse_destinations(raw["dst_ip"], self._context.sensors, kept)
+        self._context.note("no destination column; every record has the destination 240.0.0.0", self._file)
+        absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
+        return Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
 
     def _protocols(self, values: pa.Array) -> Parsed:
         """The protocol numbers; the name of a service means the protocol that carries it."""

@@ -70,6 +70,17 @@ def test_names_of_sensors_are_accepted_as_destinations(tmp_path: Path, name: str
     assert f"sensor names get pseudo-addresses: {name}" in records.summary()
 
 
+def test_a_name_in_a_rejected_row_is_no_sensor(tmp_path: Path) -> None:
+    rows = [
+        "datetime,ip,ip,string,int,int\n",
+        "1469123456,192.0.2.1,hp-1,6,1,99999\n",
+        "1469123456,192.0.2.1,hp-2,6,1,2\n",
+    ]
+    records = read(tmp_path, HEADER + "".join(rows))
+    assert list(records.sensors) == ["hp-2"]
+    assert records.rejects.column("field").to_pylist() == ["timestamp", "dst_port"]
+
+
 @pytest.mark.parametrize(
     ("ports", "expected"),
     [
