@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.links import describe_ethertype
+from telescope_transformer.records.links import SENT, describe_ethertype
 from telescope_transformer.records.raw_records import CONNECTION, EVENT, NOTE
 from telescope_transformer.records.rejects import printable
 from telescope_transformer.records.sensors import SensorNames
@@ -109,10 +109,13 @@ class ReadContext:
         for name, left in self._left_out.items():
             example = f"(first: {left.value!r} in {left.file})"
             notes.append(f"left empty, because not readable: {counted(left.times, 'value')} of {name} {example}")
-        if self._not_ip:
-            common = self._not_ip.most_common(_ETHERTYPES_NAMED)
+        others = Counter(self._not_ip)
+        if sent := others.pop(SENT, 0):
+            notes.append(f"skipped {counted(sent, 'packet')} that the capturing machine sent itself")
+        if others:
+            common = others.most_common(_ETHERTYPES_NAMED)
             named = ", ".join(f"{count:,} of {describe_ethertype(ethertype)}" for ethertype, count in common)
-            packets = counted(self._not_ip.total(), "packet that is not IP", "packets that are not IP")
+            packets = counted(others.total(), "packet that is not IP", "packets that are not IP")
             notes.append(f"skipped {packets}: {named}")
         return notes
 

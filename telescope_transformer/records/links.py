@@ -13,6 +13,10 @@ from telescope_transformer.records.memory import big16, big32, byte_at, little16
 CUT, NOT_IP_HERE, UNKNOWN = -1, -2, -3
 """Returned instead of a position: the packet ends before its IP header, holds no IP, or has an unknown link type."""
 
+SENT = 0xFFFF
+"""Stands for the EtherType (0xFFFF is reserved, RFC 1701) of a packet that the capturing machine sent itself, which
+some link layers tell. It is an answer, or a packet that the machine has forwarded and that counts where it came in."""
+
 # Numbers of the link types that can be read, as in the list of tcpdump (tcpdump.org/linktypes.html).
 _NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER = 0, 1, 9, 11, 12, 14, 50, 51
 _RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM = 101, 104, 105, 108, 109, 113, 117, 119
@@ -323,7 +327,9 @@ def _behind_header(at: int, stop: int, link_type: int) -> tuple[int, int]:
     if at + 12 > stop:
         return CUT, 0
     if link_type == _PFLOG:
-        # OpenBSD's if_pflog.h: the length, which is rounded up to a word, then the address family.
+        # OpenBSD's if_pflog.h: the length, which is rounded up to a word, then the address family; PF_OUT is 2.
+        if at + 61 <= stop and byte_at(at + 60) == 2:
+            return NOT_IP_HERE, SENT
         return (at + (byte_at(at) + 3) // 4 * 4, 0x0800) if _is_ip_family(byte_at(at + 1)) else (NOT_IP_HERE, 0)
     if link_type == _ENC:
         family = max(little32(at), big32(at)) >> 24
@@ -351,10 +357,14 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
         return _ethernet(start, stop)
     if link_type in (_RAW, _RAW_BSD, _RAW_OPENBSD, _IPV4_ONLY, _IPV6_ONLY):
         return start, 0x0800
-    if link_type == _LINUX_SLL:
-        return (CUT, 0) if start + 16 > stop else by_ethertype(big16(start + 14), start + 16, stop)
-    if link_type == _LINUX_SLL2:
-        return (CUT, 0) if start + 20 > stop else by_ethertype(big16(start), start + 20, stop)
+    if link_type in (_LINUX_SLL, _LINUX_SLL2):
+        # Type 4 is PACKET_OUTGOING of Linux.
+        header, kind, protocol = (16, 1, 14) if link_type == _LINUX_SLL else (20, 10, 0)
+        if start + header > stop:
+            return CUT, 0
+        if byte_at(start + kind) == 4:
+            return NOT_IP_HERE, SENT
+        return by_ethertype(big16(start + protocol), start + header, stop)
     if link_type in (_NULL, _LOOP):
         if start + 4 > stop:
             return CUT, 0

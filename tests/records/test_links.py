@@ -161,3 +161,17 @@ def test_a_probe_between_private_addresses_that_holds_no_packet_is_a_record(tmp_
     frames = [ethernet(ipv4(udp(50_000, port, payload), 17, "10.0.0.1", "10.0.0.2")) for port in (4789, 6081, 37_008)]
     frames.append(ethernet(ipv4(b"\0\0\0\0" + payload, 47, "10.0.0.1", "10.0.0.2")))
     assert read(tmp_path, crafted.pcap(frames)).counts.kept == len(frames)
+
+
+@pytest.mark.parametrize(
+    ("header", "link_type"),
+    [
+        (struct.pack(">HHH8sH", 4, 1, 6, bytes(8), 0x0800), 113),
+        (struct.pack(">HHIHBB8s", 0x0800, 0, 1, 1, 4, 6, bytes(8)), 276),
+        (bytes([61, 2]) + bytes(58) + b"\2" + bytes(3), 117),
+    ],
+)
+def test_packets_that_the_capturing_machine_sent_are_skipped(tmp_path: Path, header: bytes, link_type: int) -> None:
+    records = read(tmp_path, crafted.pcap([header + IP], link_type=link_type))
+    assert (records.counts.read, records.counts.skipped) == (0, 1)
+    assert "1 packet that the capturing machine sent itself" in records.summary()

@@ -48,6 +48,7 @@ for name, text, expected, more in (
     ("IPv6 in IPv4", DAY + "IP 192.0.2.1 > 198.51.100.7: IP6 " + ENDS6 + SYN, [(*TCP[:2], 41, 0, 0)], {}),
     ("-ttt", " 00:00:00.731009 IP " + ENDS + SYN, [], {"rejected": 1, "told": "-tttt or -tt"}),
     ("-i any", DAY + "eth0  In  IP " + ENDS + SYN, [TCP], {}),
+    ("-i any, a packet that the machine sent", LINE.replace(" IP", " eth0  Out IP") + LINE, [TCP], {"skipped": 1}),
     ("-X with its bytes", LINE + "\t0x0000:  4500 0028 0001 0000 4006\n" + LINE, [TCP, TCP], {"skipped": 1}),
     ("other protocols are skipped", LINE + DAY + "ARP, Request who-has 198.51.100.7 tell 198.51.100.1, length 46\n", [TCP], {"skipped": 1}),
     ("no date", "17:50:56.123456 IP " + ENDS + SYN, [], {"rejected": 1, "told": "-tttt or -tt"}),

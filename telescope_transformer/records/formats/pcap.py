@@ -1,6 +1,6 @@
 """pcap captures: both byte orders, micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4).
 
-`packets.py` reads the packets.
+`links.py` and `packets.py` read the packets.
 """
 
 import struct

@@ -1,7 +1,6 @@
 """pcapng captures with several sections, byte orders, interfaces and time resolutions (draft-ietf-opsawg-pcapng).
 
-Packets in enhanced and obsolete packet blocks are read by `packets.py`. Packets in simple packet blocks have no time
-and are refused.
+Packets in enhanced and obsolete packet blocks are read. Packets in simple packet blocks have no time and are refused.
 """
 
 import struct
