@@ -100,7 +100,7 @@ def _are_days(value: Any) -> bool:
         table = np.asarray(value, dtype=np.int64)
     except (ValueError, TypeError, OverflowError):
         return False
-    if not isinstance(value, list) or table.size == 0:
+    if not isinstance(value, list) or not value:
         return isinstance(value, list)
     if table.ndim != 2 or table.shape[1] != 3:
         return False

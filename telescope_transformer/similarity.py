@@ -20,6 +20,8 @@ from telescope_transformer.errors import InputError
 # float32 values in a block, which take 16 MB. Finding the largest value of each row takes three times as much memory
 # in addition.
 BLOCK_CELLS = 1 << 22
+# Embeddings that were saved in half precision have lengths within this of 1.
+UNIT_TOLERANCE = 0.01
 
 
 def embedding_matrix(table: pa.Table) -> np.ndarray:

@@ -23,7 +23,7 @@ from telescope_transformer.analysis import (
     run,
     sources_table,
 )
-from telescope_transformer.arrays import unit_rows
+from telescope_transformer.arrays import unit_rows, with_column
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.cli.main import app
 from telescope_transformer.errors import CheckpointError, DatasetError, FlowRecordError, InputError, SolverError
@@ -406,7 +406,15 @@ def _write_json(path: Path, change) -> None:
 
 
 def _without_values(table: pa.Table, name: str) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, pa.nulls(len(table), table[name].type))
+    return _with_values(table, name, None)
+
+
+def _with_values(table: pa.Table, name: str, value: object) -> pa.Table:
+    return with_column(table, name, pa.array([value] * len(table), table[name].type))
+
+
+def _with_type(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    return with_column(table, name, table[name].cast(kind))
 
 
 @pytest.mark.parametrize(
@@ -426,6 +434,12 @@ def _without_values(table: pa.Table, name: str) -> pa.Table:
         ("clusters/margins.npy", lambda path: np.save(path, np.load(path).astype(np.float64))),
         ("embeddings/embeddings.npy", lambda path: path.write_bytes(b"")),
         ("embeddings/embeddings.npy", lambda path: np.savez(path.open("wb"), np.zeros(3))),
+        ("embeddings/embeddings.npy", lambda path: np.save(path, np.load(path) * np.float32(np.nan))),
+        ("embeddings/embeddings.npy", lambda path: np.save(path, np.load(path) * np.float32(1e30))),
+        ("embeddings/embeddings.npy", lambda path: np.save(path, np.load(path)[:, :0])),
+        ("clusters/confidence.npy", lambda path: np.save(path, np.full_like(np.load(path), 7))),
+        ("manifest.json", lambda path: _write_json(path, lambda found: found.update(days=[[]]))),
+        ("manifest.json", lambda path: _write_json(path, lambda found: found["ingests"][0].update(counts={}))),
         ("rejects.parquet", lambda path: path.write_bytes(b"")),
         ("rejects.parquet", lambda path: _write_rows(path, lambda table: table.drop_columns(["row"]))),
         (
@@ -436,9 +450,26 @@ def _without_values(table: pa.Table, name: str) -> pa.Table:
             "sources-shard-00000.parquet",
             lambda path: _write_rows(path, lambda table: _without_values(table, "services")),
         ),
+        ("sources-shard-00000.parquet", lambda path: _write_rows(path, lambda table: table.slice(1))),
+        (
+            "sources-shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _with_values(table, "services", [None])),
+        ),
+        (
+            "sources-shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _with_values(table, "first_seen", -1)),
+        ),
         (
             "windows/shard-00000.parquet",
             lambda path: _write_rows(path, lambda table: _without_values(table, "source")),
+        ),
+        (
+            "windows/shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _with_type(table, "source", pa.large_string())),
+        ),
+        (
+            "windows/shard-00000.parquet",
+            lambda path: _write_rows(path, lambda table: _with_values(table, "start", 2**62)),
         ),
         (
             "windows/shard-00000.parquet",
@@ -451,6 +482,23 @@ def test_an_altered_file_of_a_work_folder_is_named(analysed: Path, tmp_path: Pat
     shutil.copytree(analysed, work)
     damage(work / name)
     with pytest.raises(DatasetError, match=Path(name).name):
+        run.describe(work, SETTINGS, embed=PortShares(None), say=lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("manifest.json", lambda found: found["ingests"][0].update(seconds=7.0), "made from other windows"),
+        ("embeddings/stage.json", lambda found: found.update(checkpoint="another"), "made from other embeddings"),
+    ],
+)
+def test_a_stage_of_what_the_folder_no_longer_holds_is_not_described(
+    analysed: Path, tmp_path: Path, name: str, change, told: str
+) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(analysed, work)
+    _write_json(work / name, change)
+    with pytest.raises(DatasetError, match=f"{told}.* telescope (embed|cluster)"):
         run.describe(work, SETTINGS, embed=PortShares(None), say=lambda text: None)
 
 

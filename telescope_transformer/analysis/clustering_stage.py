@@ -218,7 +218,8 @@ def read_clusters(work: Path) -> Clusters:
     """Read the clusters of a work folder's windows, numbered 0..k-1 from the largest.
 
     Raises:
-        DatasetError: if there are none, or they are damaged; the message names the file.
+        DatasetError: if there are none, they are damaged, or they are of other embeddings than the folder now has; the
+            message names the file or folder.
     """
     number = sum(file.windows for file in read_manifest(work).files)
     folder = work / CLUSTERS
@@ -233,6 +234,14 @@ def read_clusters(work: Path) -> Clusters:
     with _damage(folder / MARGINS):
         if not np.isfinite(arrays[MARGINS]).all():
             raise ValueError("a margin is not a finite number")
+    with _damage(folder / CONFIDENCE):
+        told = arrays[CONFIDENCE][~np.isnan(arrays[CONFIDENCE])]
+        if ((told < 0) | (told > 1)).any():
+            raise ValueError("a confidence is not a probability")
+    if (made_of(folder) or {}).get("embeddings") != made_of(work / EMBEDDINGS):
+        raise DatasetError(
+            f"{folder} was made from other embeddings than {work} holds now: run telescope cluster {work}"
+        )
     return Clusters(arrays[LABELS], arrays[MARGINS], arrays[CONFIDENCE], facts["solution"], calibration)
 
 

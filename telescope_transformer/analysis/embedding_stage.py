@@ -28,6 +28,7 @@ from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.progress import Say
 from telescope_transformer.report.summary_check import ADAPTATION
 from telescope_transformer.shapes import check_shape
+from telescope_transformer.similarity import UNIT_TOLERANCE, row_blocks
 from telescope_transformer.windows import Windows
 from telescope_transformer.words import counted
 
@@ -294,14 +295,28 @@ def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -
         mode: of `numpy.memmap`: "r" to read, or "c" to change them in memory, but not on disk.
 
     Raises:
-        DatasetError: if there are none, or their number is not `number`.
+        DatasetError: if there are none, they are damaged, or they are of other windows than the folder now has.
     """
-    path = work / EMBEDDINGS / ARRAY
+    folder = work / EMBEDDINGS
+    path = folder / ARRAY
     try:
         vectors = load_array(path, mode)
+        if vectors.ndim != 2 or len(vectors) != number or not vectors.shape[1] or vectors.dtype != np.float32:
+            raise ValueError(f"{vectors.dtype} {vectors.shape} are not embeddings of {counted(number, 'window')}")
+        _check_lengths(vectors)
     except (OSError, ValueError) as error:
-        told = f"{path}: the embeddings cannot be read: {reason(error)}; {advice(work / EMBEDDINGS, 'embed')}"
+        told = f"{path}: the embeddings cannot be read: {reason(error)}; {advice(folder, 'embed')}"
         raise DatasetError(told) from error
-    if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:
-        raise DatasetError(f"{path}: {vectors.dtype} {vectors.shape} are not embeddings of {number} windows")
+    if (made_of(folder) or {}).get("dataset") != file_digest(work / MANIFEST):
+        raise DatasetError(f"{folder} was made from other windows than {work} holds now: run telescope embed {work}")
     return vectors
+
+
+def _check_lengths(vectors: np.ndarray) -> None:
+    """Raise a ValueError if a row is not of length 1; a row of zeros is no direction and allowed."""
+    for rows in row_blocks(len(vectors), vectors.shape[1]):
+        with np.errstate(over="ignore"):
+            lengths = np.linalg.norm(vectors[rows], axis=1)
+        wrong = np.flatnonzero((lengths != 0) & ~(np.abs(lengths - 1) < UNIT_TOLERANCE))
+        if len(wrong):
+            raise ValueError(f"row {rows.start + wrong[0]} has length {lengths[wrong[0]]:.3g}, not 1")

@@ -13,11 +13,8 @@ from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import InputError, reason
 from telescope_transformer.files import check_regular, replacing_files, write_text
 from telescope_transformer.progress import Say, say_nothing
-from telescope_transformer.similarity import embedding_matrix
+from telescope_transformer.similarity import UNIT_TOLERANCE, embedding_matrix
 from telescope_transformer.words import counted
-
-# Embeddings that were saved in half precision have lengths within this of 1.
-UNIT_TOLERANCE = 0.01
 
 
 def cluster_file(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.analysis.clustering_stage import cluster_stage, read_clusters
@@ -215,7 +216,11 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: LazyEmbedder, s
     if settings.granularity:
         say("clustering at coarser and finer thresholds")
         levels, solution["granularity"] = threshold_sweep(table, vectors, profiles, solution["threshold"])
-    sources = every_source(sources_table(table), read_sources(folder))
+    clustered, read = sources_table(table), read_sources(folder)
+    unlisted = clustered["source"].filter(pc.invert(pc.is_in(clustered["source"], read["source"].combine_chunks())))
+    if len(unlisted):
+        raise DatasetError(f"{folder} is damaged: its tables of sources lack {unlisted[0].as_py()}, which has windows")
+    sources = every_source(clustered, read)
     if "label" in sources.column_names:
         n_labelled = sources.num_rows - sources["label"].null_count
         say(f"{n_labelled:,} of {counted(sources.num_rows, 'source')} labelled by scanner lists or the input")

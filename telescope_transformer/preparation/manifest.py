@@ -20,6 +20,11 @@ from telescope_transformer.words import counted
 # Increased when older releases would misread the dataset. Version 3 lists all services of each source.
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
+# What each ingest counts.
+COUNTS = (
+    *("read", "kept", "rejected", "skipped", "sources", "windows", "records_in_windows"),
+    *("records_left_out", "windows_left_out", "sources_left_out"),
+)
 # The shape of the manifest, whose numbers and lists are used without further checks.
 SHAPE: dict[str, Any] = {
     **dict.fromkeys(("window", "min_records", "shards"), "count"),
@@ -32,12 +37,13 @@ SHAPE: dict[str, Any] = {
         | {"generation?": "count"}
     ],
     "ingests": [
-        {"generation": "count", "engine": "text", "counts": "counts", "rejects": "text", "seconds": "number"}
+        {"generation": "count", "engine": "text", "rejects": "text", "seconds": "number"}
         | {"inputs": [{"file": "text", "digest": "text"}]}
+        | {"counts": dict.fromkeys(COUNTS, "count")}
     ],
     "sensors?": "texts",
-    "days?": "days",
-    "source_files?": ["text"],
+    "days": "days",
+    "source_files": ["text"],
 }
 README = "README.md"
 

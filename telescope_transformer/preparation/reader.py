@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.extras import require
 from telescope_transformer.fields import WINDOW_FIELDS
-from telescope_transformer.preparation.manifest import Manifest, read_manifest
+from telescope_transformer.preparation.manifest import MANIFEST, Manifest, read_manifest
 from telescope_transformer.preparation.settings import SPLITS, WHOLE
 from telescope_transformer.preparation.writer import (
     SOURCE_HEAD,
@@ -20,6 +20,7 @@ from telescope_transformer.preparation.writer import (
     source_schema,
     window_schema,
 )
+from telescope_transformer.records.time_kernels import LAST
 from telescope_transformer.windows import Windows
 from telescope_transformer.words import counted
 
@@ -130,14 +131,19 @@ def read_sources(directory: str | Path) -> pa.Table:
     for name in manifest.source_files:
         path = Path(directory) / name
         try:
-            found = pq.read_table(path).select(schema.names).cast(schema)
+            found = _as_written(pq.read_table(path), schema)
+            _check_sources(found)
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise DatasetError(f"{path} is damaged: {reason(error)}") from error
-        lengths = pc.list_value_length(found["services"])
-        if any(found[each].null_count for each in SOURCE_HEAD) or (pc.min(lengths).as_py() or 0) < min(1, len(found)):
-            raise DatasetError(f"{path} is damaged: a source has no {', '.join(SOURCE_HEAD)}")
         tables.append(found)
     table = pa.concat_tables(tables)
+    counts = manifest.counts()
+    records = pc.sum(table["n_records"]).as_py() or 0
+    if len(table) != counts["sources"] or records != counts["records_in_windows"] + counts["records_left_out"]:
+        raise DatasetError(
+            f"{directory} is damaged: {', '.join(manifest.source_files)} do not have the sources and records that "
+            f"{MANIFEST} says"
+        )
     return merged_sources(table) if len(manifest.ingests) > 1 else table
 
 
@@ -167,28 +173,68 @@ def _read_file(directory: Path, file: ShardFile, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *_batches(directory, file, schema, file.windows or 1)])
 
 
+def _as_written(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema. Raises a ValueError if one has another type than a preparation writes."""
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        found = table.schema.field(name).type
+        if found != kind:
+            raise ValueError(f"column {name} is of type {found}, not {kind}")
+    return table.select(schema.names).replace_schema_metadata(None).cast(schema)
+
+
+def _check_sources(table: pa.Table) -> None:
+    """Raise a ValueError if these sources are none that a preparation writes."""
+    for name in SOURCE_HEAD:
+        if table[name].null_count:
+            raise ValueError(f"a source has no {name}")
+    lengths = pc.list_value_length(table["services"])
+    if pc.any(pc.equal(lengths, 0)).as_py() or pc.list_flatten(table["services"]).null_count:
+        raise ValueError("a source has no services")
+    if pc.any(pc.less(table["n_records"], 1)).as_py():
+        raise ValueError("a source has no records")
+    _check_times(table["first_seen"], table["last_seen"])
+
+
+def _check_times(first: pa.ChunkedArray, last: pa.ChunkedArray) -> None:
+    """Raise a ValueError if times are out of order, or no flow record can have them."""
+    if len(first) and not (
+        pc.min(first).as_py() >= 0 and pc.max(last).as_py() <= LAST and pc.all(pc.less_equal(first, last)).as_py()
+    ):
+        raise ValueError("times are out of order, before 1970 or after 9999")
+
+
 def _check_windows(table: pa.Table) -> None:
     """Raise a ValueError if these windows are none that a preparation writes."""
     for name in ("source", "start", "end", "n_records", "timestamp"):
         if name in table.column_names and table[name].null_count:
             raise ValueError(f"a window has no {name}")
+    if {"start", "end"} <= set(table.column_names):
+        _check_times(table["start"], table["end"])
     if "n_records" not in table.column_names:
         return
+    if pc.any(pc.less(table["n_records"], 1)).as_py():
+        raise ValueError("a window has no records")
+    if "timestamp" in table.column_names and pc.list_flatten(table["timestamp"]).null_count:
+        raise ValueError("a record has no timestamp")
     for name in (name for name in WINDOW_FIELDS if name in table.column_names):
         if not pc.all(pc.equal(pc.list_value_length(table[name]), table["n_records"])).as_py():
             raise ValueError(f"a window does not have as many values of {name} as n_records")
 
 
 def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> Iterator[pa.Table]:
-    path, found = directory / file.path, 0
+    path, found, records = directory / file.path, 0, 0
     try:
         with pq.ParquetFile(path) as opened:
             for batch in opened.iter_batches(size, columns=schema.names):
                 found += batch.num_rows
-                table = pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
+                table = _as_written(pa.Table.from_batches([batch]), schema)
                 _check_windows(table)
+                if "n_records" in schema.names:
+                    records += pc.sum(table["n_records"]).as_py() or 0
                 yield table
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise DatasetError(f"{path} is damaged: {reason(error)}") from error
     if found != file.windows:
         raise DatasetError(f"{path} has {counted(found, 'window')}, the manifest says {file.windows}")
+    if "n_records" in schema.names and records != file.records:
+        raise DatasetError(f"{path} has {counted(records, 'record')} in windows, the manifest says {file.records}")
