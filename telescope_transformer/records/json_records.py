@@ -115,6 +115,10 @@ def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, st
     return [Format(dialect.name, sniffer(dialect), reader) for dialect in known]
 
 
+def _as_it_is(record: Any) -> Any:
+    return record
+
+
 class _Reading:
     """The state of one pass over a file."""
 
@@ -124,6 +128,8 @@ class _Reading:
         self.context = context
         self.dialects = dialects
         self.validators = {dialect.name: Validator(file.name, context) for dialect in dialects}
+        # A mapping may be about the wrapper.
+        self.opened = _as_it_is if context.columns else unwrapped
         self.left_out = 0
         self.used: set[str] = set()
         self.met: set[str] = set()
@@ -139,7 +145,7 @@ class _Reading:
             if item.reason is not None:
                 bad.append(item)
                 continue
-            for record in map(self._opened, objects(item.record)):
+            for record in map(self.opened, objects(item.record)):
                 if not isinstance(record, dict):
                     bad.append(item._replace(text=repr(record).encode()[:400], reason="not a JSON object"))
                     continue
@@ -165,12 +171,6 @@ class _Reading:
         for name, batch in batches.items():
             if batch.rows:
                 yield self._chunk(name, batch)
-
-    def _opened(self, record: Any) -> Any:
-        """An object without its wrapper, unless the user's mapping is about the wrapper."""
-        inner = unwrapped(record)
-        about_wrapper = self.context.columns and isinstance(inner, dict) and not self.dialects[-1].fields(inner)
-        return record if about_wrapper else inner
 
     def _fields(self, dialect: Dialect | None, record: Any, fallback: bool) -> list[dict[str, Any]] | None:
         take = None if dialect is None else (dialect.fallback if fallback else dialect.fields)
@@ -229,7 +229,7 @@ class _Reading:
 
     def _any_place(self) -> bool:
         blocks = self.items_of(self.file, TextBlocks(self.file.blocks(BLOCK_BYTES), self.file.name))
-        records = (record for block in blocks for item in block for record in map(self._opened, objects(item.record)))
+        records = (record for block in blocks for item in block for record in map(self.opened, objects(item.record)))
         found = (self._fields(dialect_of(record, self.dialects), record, False) or [] for record in records)
         return any(fields.get(PLACE) for several in found for fields in several)
 

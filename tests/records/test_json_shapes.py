@@ -658,6 +658,17 @@ def test_a_flow_that_both_its_ends_report_counts_once(tmp_path: Path) -> None:
     assert (counts.kept, counts.skipped) == (1, 1)
 
 
+@pytest.mark.parametrize("document", [ecs, {**ecs, "event": {"dataset": "pfsense.log"}}])
+def test_flows_that_say_that_they_went_out_count_only_if_a_file_has_no_others(
+    tmp_path: Path, document: dict[str, dict[str, object]]
+) -> None:
+    out = {**document, "network": {"transport": "tcp", "direction": "outbound"}}
+    (tmp_path / "a").write_text(json_lines(document, out))
+    (tmp_path / "b").write_text(json_lines(out, out))
+    both, only = (read_records(tmp_path / name).counts for name in "ab")
+    assert ((both.kept, both.skipped), (only.kept, only.skipped)) == ((1, 1), (2, 0))
+
+
 def test_of_two_missing_values_the_better_place_counts(tmp_path: Path) -> None:
     record = {
         "timestamp": "2016-07-21T17:50:56Z",

@@ -32,6 +32,11 @@ add(
 add(
     "CEF of FortiGate in Berlin", FORTINET + "traffic:forward start=Jul 21 2016 19:50:56 FTNTFGTtz=+0200 " + ENDS + "6"
 )
+add(
+    "CEF of an outgoing connection",
+    *(f"{ISO} fw CEF:0|V|P|1|1|n|1|deviceDirection={out} {ENDS}tcp" for out in "01"),
+    skipped=1,
+)
 PAN = "CEF:0|Palo Alto Networks|LF|2.0|{}|1|rt=Jul 21 2016 17:50:59 start=Jul 21 2016 17:50:56 "
 add(
     "CEF of Palo Alto: the begin counts, and other logs do not",

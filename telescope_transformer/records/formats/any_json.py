@@ -1,7 +1,7 @@
 """JSON of any program. Fields are found by common names, nested or with dots (`source.ip`), or by a mapping."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from telescope_transformer.records.columns import (
@@ -13,6 +13,7 @@ from telescope_transformer.records.columns import (
     plain_name,
     says_place,
 )
+from telescope_transformer.records.json_items import unwrapped
 from telescope_transformer.records.json_records import Dialect, dialect_of
 from telescope_transformer.records.nulls import is_no_time, is_null
 from telescope_transformer.records.ports import from_sender
@@ -38,12 +39,13 @@ class _Found(NamedTuple):
 
 class _Said(NamedTuple):
     """What the path of a value says: its last name, the fields that it may mean (see `meanings`), the names beside
-    which it means something else, and whether it is about a place."""
+    which it means something else, and whether it is about a place or the direction of a flow."""
 
     name: str
     meanings: list[tuple[str, int, int]]
     doubtful_beside: frozenset[str]
     is_of_place: bool
+    is_direction: bool
 
 
 @lru_cache(maxsize=1 << 14)
@@ -52,7 +54,8 @@ def _said(path: str) -> _Said:
         (ZONE if field == "timezone" and not is_clock_zone(path) else field, dropped, rank)
         for field, dropped, rank in meanings(path)
     ]
-    return _Said(plain_name(path.rpartition(".")[2]), found, doubtful_beside(path), says_place(path))
+    name = plain_name(path.rpartition(".")[2])
+    return _Said(name, found, doubtful_beside(path), says_place(path), name.endswith("direction"))
 
 
 _TYPES = frozenset(("string", "int", "long", "float", "double"))
@@ -75,8 +78,15 @@ def dotted(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Itera
 _ANSWERS = {"destination.packets": "dst_packets", "destination.bytes": "dst_bytes"}
 
 
-def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of an object, found by their common names; None if it has no time or source."""
+# Of the direction of a flow, in the Elastic Common Schema and OCSF.
+_OUT = frozenset(("outbound", "egress"))
+
+
+def by_alias(record: Mapping[str, Any], outgoing: bool = False) -> dict[str, Any] | None:
+    """The fields of an object, found by their common names; None if it has no time or source.
+
+    Flows that say that they went out give None, too, unless `outgoing` is true.
+    """
     best: dict[str, _Found] = {}
     leaves = list(dotted(record))
     answers: dict[str, Any] = {}
@@ -86,6 +96,8 @@ def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
         if said.doubtful_beside and not said.doubtful_beside.isdisjoint(_said(other).name for other, _ in leaves):
             continue
         is_of_place |= said.is_of_place
+        if said.is_direction and not outgoing and str(value).lower() in _OUT:
+            return None
         if path in _ANSWERS:
             answers[_ANSWERS[path]] = value
         for field, dropped, rank in said.meanings:
@@ -102,6 +114,10 @@ def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if any(fields[field] in (None, "") for field in _PRESENT):
         return None
     return fields
+
+
+any_by_alias = partial(by_alias, outgoing=True)
+"""For files in which all flows say that they went out: the word depends on the place from which they were seen."""
 
 
 def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:
@@ -124,12 +140,15 @@ def json_dialect(mapping: Mapping[str, str] | None, programs: Sequence[Dialect] 
     def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         if not mapping:
             return by_alias(record)
-        found = dict(dotted(record))
+        inner = unwrapped(record)
+        found = dict(dotted(record)) | dict(dotted(inner))
         if not any(column in found for column in mapping.values()):
             return None
         mapped = {field: found.get(column) for field, column in mapping.items()}
-        program = dialect_of(record, programs)
-        others: Any = (program.fields if program else by_alias)(record) or dict.fromkeys(NEEDED_FIELDS)
+        program = dialect_of(inner, programs)
+        others: Any = (program.fields if program else any_by_alias)(inner) or dict.fromkeys(NEEDED_FIELDS)
         return {**others, **({ZONE: None} if "timezone" in mapping else {}), **mapped}
 
-    return Dialect("json", lambda record: True, fields, complete=from_sender)
+    return Dialect(
+        "json", lambda record: True, fields, complete=from_sender, fallback=None if mapping else any_by_alias
+    )

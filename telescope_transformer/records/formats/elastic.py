@@ -4,6 +4,7 @@ Documents about a protocol, an alert or a notice repeat the addresses of a conne
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from telescope_transformer.records.formats.any_json import by_alias, dotted
@@ -38,12 +39,12 @@ def matches(record: Mapping[str, Any]) -> bool:
     return "event.dataset" in record or (isinstance(event, dict) and not _OF_EVENTS.isdisjoint(event))
 
 
-def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of a connection; None for other documents."""
+def fields(record: Mapping[str, Any], outgoing: bool = False) -> dict[str, Any] | None:
+    """The fields of a connection; None for other documents. See `by_alias`."""
     found = dict(dotted(record))
     if not _is_of_connection(found):
         return None
-    values, kinds = by_alias(record), found.get("event.type")
+    values, kinds = by_alias(record, outgoing), found.get("event.type")
     ends = [end for end in ("start", "end") if end in (kinds if isinstance(kinds, list) else [kinds])]
     program = found.get("event.module") or str(found.get("event.dataset")).partition(".")[0]
     if values is not None and len(ends) == 1 and program not in _ONCE:
@@ -54,4 +55,4 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return values
 
 
-DIALECT = Dialect("elastic", matches, fields, complete=from_sender)
+DIALECT = Dialect("elastic", matches, fields, complete=from_sender, fallback=partial(fields, outgoing=True))
