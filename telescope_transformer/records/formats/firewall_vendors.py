@@ -168,7 +168,7 @@ def _is_of_another_log(line: str) -> bool:
 
 def named_fields(line: str) -> Fields | None:
     """Fields of a line of `name=value` pairs of any device, found by the common column names."""
-    if line.count("=") < _REQUIRED_PAIRS or " ip_flow_end " in line or " deviceDirection=1" in line:
+    if line.count("=") < _REQUIRED_PAIRS or " ip_flow_end " in line or "deviceDirection=1" in line:
         # Meraki logs the beginning of a connection, too. In CEF, 1 stands for outgoing.
         return None
     is_event = "CEF:" in line or "LEEF:" in line
