@@ -3,6 +3,7 @@
 import atexit
 import glob
 import io
+import logging
 import os
 import shutil
 import stat
@@ -20,11 +21,14 @@ from telescope_transformer.records.compression import archive_hint, compression_
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.rejects import escaped
 
+logger = logging.getLogger(__name__)
+
 HEAD_BYTES = 1 << 18
 """Bytes by which a format is recognised. The longest first lines seen are Suricata's statistics of many threads."""
 
 # Bytes of a file that are read at a time. Our choice, small beside a batch of records.
 BLOCK_BYTES = 1 << 20
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma")
 # Hive writes this for a partition without a value.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 # No file format begins with this many zeros, and text in UTF-16 begins with at most one.
@@ -236,8 +240,18 @@ def paths_of(records: Any) -> list[str | Path] | None:
     return None
 
 
+def _is_copy(file: InputFile, others: Mapping[Path, InputFile]) -> bool:
+    """Whether the content of a compressed file is beside it, as `gzip -k` leaves it, and gzip while it runs."""
+    path = file.path.resolve()
+    original = others.get(path.with_suffix("")) if path.suffix in _COMPRESSED else None
+    try:
+        return original is not None and original.head.startswith(file.head)
+    except InputError:
+        return False
+
+
 def find_inputs(inputs: Sequence[str | Path | InputFile] | str | Path) -> list[InputFile]:
-    """Finds the files of `inputs`; a file that several inputs name is read once.
+    """Finds the files of `inputs`; a file that several inputs name, or whose compressed copy is there, is read once.
 
     Each input is a file, a folder, a glob, `-` for standard input, a named pipe, a URL, or an `InputFile`. A folder
     stands for all files below it, except hidden and unfinished files, those whose name begins with `_`, and folders
@@ -260,4 +274,7 @@ def find_inputs(inputs: Sequence[str | Path | InputFile] | str | Path) -> list[I
     once: dict[Path, InputFile] = {}
     for file in found:
         once.setdefault(file.path.resolve(), file)
-    return list(once.values())
+    copies = {path: once[path.with_suffix("")] for path, file in once.items() if _is_copy(file, once)}
+    for path, original in copies.items():
+        logger.warning("%s is left out: %s has the same content", once[path].name, original.name)
+    return [file for path, file in once.items() if path not in copies]

@@ -204,3 +204,13 @@ def test_sixteen_bit_floats_give_no_warning(tmp_path: Path, recwarn: pytest.Warn
     pq.write_table(table, tmp_path / "a.parquet")
     assert read_records(tmp_path / "a.parquet").counts.kept == 1
     assert not recwarn.list
+
+
+def test_a_compressed_copy_beside_its_file_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    header = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
+    rows = [f"146912345{number},192.0.2.1,198.51.100.7,6,1,2\n" for number in range(3)]
+    for name, kept in (("same", rows[:1]), ("grown", rows[:2]), ("other", rows[2:])):
+        (tmp_path / f"{name}.csv.gz").write_bytes(gzip.compress((header + rows[0]).encode()))
+        (tmp_path / f"{name}.csv").write_text(header + "".join(kept))
+    assert read_records(tmp_path).counts.kept == 1 + 2 + 2
+    assert "same.csv.gz is left out" in caplog.text

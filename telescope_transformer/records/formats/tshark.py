@@ -94,4 +94,5 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-JSON_DIALECT = Dialect("tshark-json", matches, fields)
+_NOT_DECODED = "packets without an address under a name: write -T json or -T ek, not -T jsonraw"
+JSON_DIALECT = Dialect("tshark-json", matches, fields, absent=_NOT_DECODED)
