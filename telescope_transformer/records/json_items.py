@@ -38,6 +38,7 @@ Splunk, Loki, Graylog, Google's Cloud Logging, hpfeeds, Kafka, Elastic's schema,
 
 _HOLD_MESSAGES = frozenset(MESSAGES)
 _TIMES = ("timestamp", "@timestamp", "time")
+_OF_ENDS = frozenset(("ip", "address"))
 _DEEPEST_WRAPPERS = 4
 """Our choice: a batch of a cloud holds an entry of a shipper, which holds a record."""
 
@@ -310,7 +311,8 @@ def unwrapped(record: Any, depth: int = 0) -> Any:
     """Removes the wrapper that a log store or another program has put around a record or its values.
 
     An object that tells a protocol, or a source and a port, is a record itself: what it holds as text may come from
-    an attacker. An object within another one is the record if it tells a source and a time. Other objects stay.
+    an attacker. An object within another one is the record if it tells a source and a time, but not within a document
+    of the Elastic Common Schema with its own source. Other objects stay.
     """
     if not isinstance(record, dict) or depth > _DEEPEST_WRAPPERS:
         return record
@@ -327,8 +329,10 @@ def unwrapped(record: Any, depth: int = 0) -> Any:
         # The flow logs of Google's networks are read with their entry.
         if isinstance(inner, dict) and (beside is None or beside in record) and "connection" not in inner:
             return unwrapped(_of_envelope(record, inner), depth + 1)
+    ends = record.get("source")
+    is_document = isinstance(ends, dict) and not _OF_ENDS.isdisjoint(ends)
     for value in record.values():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not is_document:
             inner = unwrapped(value, depth + 1)
             if _told(tuple(inner)) >= {"src_ip", "timestamp"}:
                 return inner

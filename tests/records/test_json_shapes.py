@@ -669,6 +669,15 @@ def test_flows_that_say_that_they_went_out_count_only_if_a_file_has_no_others(
     assert ((both.kept, both.skipped), (only.kept, only.skipped)) == ((1, 1), (2, 0))
 
 
+def test_what_a_document_keeps_of_its_message_does_not_stand_for_it(tmp_path: Path) -> None:
+    message = {"sourceAddress": "192.0.2.1", "destinationPort": 23, "startTime": ISO, "transportProtocol": "TCP"}
+    document = {**ecs, "cef": {"extensions": message}}
+    events = [{**document, "event": {"dataset": "cef.log", "type": [kind]}} for kind in ("start", "end")]
+    (tmp_path / "a").write_text(json_lines(*events))
+    counts = read_records(tmp_path / "a").counts
+    assert (counts.kept, counts.skipped) == (1, 1)
+
+
 def test_of_two_missing_values_the_better_place_counts(tmp_path: Path) -> None:
     record = {
         "timestamp": "2016-07-21T17:50:56Z",
