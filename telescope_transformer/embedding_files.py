@@ -10,10 +10,11 @@ import torch
 
 from telescope_transformer.embedding import CHUNK_WINDOWS, KEPT_COLUMNS, embed_windows, embeddings_table
 from telescope_transformer.errors import InputError, reason
-from telescope_transformer.files import replacing
+from telescope_transformer.files import check_regular, replacing
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.preparation import read_manifest
-from telescope_transformer.preparation.reader import files_of
+from telescope_transformer.preparation.reader import check_windows, files_of
+from telescope_transformer.preparation.writer import window_schema
 from telescope_transformer.progress import progress_bar
 
 
@@ -69,6 +70,7 @@ def _window_files(source: Path, splits: Sequence[str]) -> list[Path]:
 
 def _open_windows(path: Path) -> pq.ParquetFile:
     try:
+        check_regular(path)
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from error
@@ -82,9 +84,13 @@ def _read_windows(path: Path, encoder: WindowEncoder) -> Iterator[pa.Table]:
     """Read the needed columns of a file of windows in blocks."""
     file = _open_windows(path)
     wanted = {*KEPT_COLUMNS, *encoder.columns}
-    columns = [name for name in file.schema_arrow.names if name in wanted]
+    present = [name for name in file.schema_arrow.names if name in wanted]
+    every = window_schema(present, present)
+    schema = pa.schema([every.field(name) for name in every.names if name in present])
     try:
-        for batch in file.iter_batches(CHUNK_WINDOWS, columns=columns):
-            yield pa.Table.from_batches([batch])
-    except (OSError, pa.ArrowInvalid) as error:
+        for batch in file.iter_batches(CHUNK_WINDOWS, columns=schema.names):
+            table = pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
+            check_windows(table)
+            yield table
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: damaged: {reason(error)}") from error

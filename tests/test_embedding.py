@@ -1,6 +1,7 @@
 """Embedding: batches of similar length, equal embeddings in every batch, and files."""
 
 import copy
+import os
 import time
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telescope_transformer.arrays import with_column
 from telescope_transformer.embedding import BF16_IN_SOFTWARE, _side_by_side, embed_windows, length_batches, one_thread
 from telescope_transformer.embedding_files import embed_files
 from telescope_transformer.errors import CheckpointError, InputError
@@ -143,6 +145,24 @@ def test_a_file_without_windows_is_named(model: TelescopeForContrastiveLearning,
         with pytest.raises(InputError, match=name):
             embed_files(model, TOKENIZER, tmp_path / name, tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["n_records", "timestamp", "source"])
+def test_a_file_with_a_gap_is_named(
+    name: str, windows: pa.Table, model: TelescopeForContrastiveLearning, tmp_path: Path
+) -> None:
+    gaps = pa.nulls(len(windows), windows[name].type)
+    pq.write_table(with_column(windows, name, gaps), tmp_path / "windows.parquet")
+    with pytest.raises(InputError, match=rf"windows.parquet: damaged: a window has no {name}"):
+        embed_files(model, TOKENIZER, tmp_path / "windows.parquet", tmp_path / "out.parquet")
+
+
+def test_a_pipe_in_place_of_a_file_of_windows_is_not_waited_for(
+    model: TelescopeForContrastiveLearning, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "windows.parquet")
+    with pytest.raises(InputError, match="not a regular file"):
+        embed_files(model, TOKENIZER, tmp_path / "windows.parquet", tmp_path / "out.parquet")
 
 
 def test_windows_that_do_not_fit_are_refused(windows: pa.Table) -> None:

@@ -32,7 +32,7 @@ from telescope_transformer.analysis.tables import (
 from telescope_transformer.analysis.work import MODEL, copy_folder, working_in
 from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.fields import DAY
-from telescope_transformer.files import file_digest, text_digest
+from telescope_transformer.files import check_regular, file_digest, text_digest
 from telescope_transformer.labels import read_owners
 from telescope_transformer.memory import release_memory
 from telescope_transformer.preparation import (
@@ -259,6 +259,7 @@ def _rejects(folder: Path, manifest: Manifest) -> pa.Table:
     for ingest in manifest.ingests:
         path = folder / ingest.rejects
         try:
+            check_regular(path)
             tables.append(pq.read_table(path).select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA))
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             raise DatasetError(f"{path} is damaged: {reason(error)}") from error

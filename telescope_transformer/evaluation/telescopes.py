@@ -15,7 +15,7 @@ from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.evaluation.plan import LabelFile, Telescope
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
 from telescope_transformer.evaluation.windows import WindowSet, labelled_windows
-from telescope_transformer.files import file_digest, replacing, text_digest
+from telescope_transformer.files import check_regular, file_digest, replacing, text_digest
 from telescope_transformer.labels import PrefixLabels, table_entries
 from telescope_transformer.records import read_records
 from telescope_transformer.records.addresses import network_of
@@ -62,7 +62,10 @@ def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
     """
     path = cache / f"{telescope.name}-{fingerprint(telescope, data)}.parquet"
     if path.is_file():
-        return pq.read_table(path)
+        try:
+            return pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path} is damaged: {reason(error)}; delete it, and it is made again") from error
     paths = [data / name for name in telescope.inputs]
     records = read_records(paths, columns=telescope.columns).table
     if telescope.distinct:
@@ -87,8 +90,9 @@ def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
     """
     path = data / labels.file
     try:
+        check_regular(path)
         ranges = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a Parquet file of labels: {reason(error)}") from error
     if "list" not in ranges.column_names:
         raise InputError(f"{path}: the table of labels has no column list")

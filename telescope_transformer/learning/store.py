@@ -20,6 +20,7 @@ from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.files import check_regular, file_digest, read_json
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.preparation import read_manifest
+from telescope_transformer.preparation.reader import read_shard
 from telescope_transformer.preparation.writer import ShardFile
 from telescope_transformer.records.addresses import network_of
 
@@ -116,17 +117,16 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
         return
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
-    paths = [dataset / shard.path for shard in shards]
-    heads = [_read(path, ["source", "start", "end", "n_records"]) for path in paths]
+    heads = [read_shard(dataset, shard, ["source", "start", "end", "n_records"]) for shard in shards]
     places, gaps, index = _arrange(pa.concat_tables(heads))
     pq.write_table(index, cache / "sources.parquet")
     total = int(index["n_records"].to_numpy().sum())
     shape = {"input_ids": (total, len(tokenizer.fields)), "inter_arrival": (total,)}
     target = {name: create_array(cache / f"{name}.npy", KINDS[name], shape[name]) for name in shape}
     begin = 0
-    for path, head in zip(paths, heads, strict=True):
+    for shard, head in zip(shards, heads, strict=True):
         rows = slice(begin, begin + head.num_rows)
-        _write_shard(path, tokenizer, places[rows], gaps[rows], target)
+        _write_shard(dataset, shard, tokenizer, places[rows], gaps[rows], target)
         begin += head.num_rows
     for array in target.values():
         array.flush()
@@ -163,13 +163,6 @@ def _fingerprint(dataset: Path, tokenizer: FlowTokenizer, split: str) -> dict[st
     return {"manifest": manifest, "split": split, "fields": tokenizer.fields}
 
 
-def _read(shard: Path, columns: list[str]) -> pa.Table:
-    try:
-        return pq.read_table(shard, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{shard} is damaged: {reason(error)}") from error
-
-
 def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
     """Compute the place of each window's records, such that sources are contiguous and in time order.
 
@@ -194,13 +187,18 @@ def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
 
 
 def _write_shard(
-    shard: Path, tokenizer: FlowTokenizer, places: np.ndarray, gaps: np.ndarray, target: Mapping[str, np.ndarray]
+    dataset: Path,
+    shard: ShardFile,
+    tokenizer: FlowTokenizer,
+    places: np.ndarray,
+    gaps: np.ndarray,
+    target: Mapping[str, np.ndarray],
 ) -> None:
-    present = set(pq.read_schema(shard).names)
+    windows = read_shard(dataset, shard, tokenizer.columns)
     try:
-        _encode(_read(shard, sorted(present.intersection(tokenizer.columns))), tokenizer, places, gaps, target)
+        _encode(windows, tokenizer, places, gaps, target)
     except (ValueError, KeyError) as error:
-        raise DatasetError(f"{shard}: {error}") from error
+        raise DatasetError(f"{dataset / shard.path}: {error}") from error
 
 
 def _encode(

@@ -110,6 +110,18 @@ def read_blocks(directory: str | Path, size: int, *, file: int | None = None) ->
         yield Windows.from_table(pa.concat_tables(pending))
 
 
+def read_shard(directory: str | Path, file: ShardFile, columns: Sequence[str]) -> pa.Table:
+    """Read those columns of a file of windows that its dataset has.
+
+    Raises:
+        DatasetError: if this is not a prepared dataset, or the file is damaged.
+    """
+    manifest = read_manifest(directory)
+    schema = window_schema(manifest.fields, manifest.annotations)
+    present = pa.schema([schema.field(name) for name in schema.names if name in columns])
+    return _read_file(Path(directory), file, present)
+
+
 def read_heads(directory: str | Path) -> pa.Table:
     """Read a row per window without its records: `source`, `start`, `end`, `n_records`, and annotations."""
     manifest = read_manifest(directory)
@@ -153,10 +165,32 @@ def read_destinations(directory: str | Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, columns=["fold", "text"])
         return dict(zip(table["fold"].to_pylist(), table["text"].to_pylist(), strict=True))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DatasetError(f"{path} is damaged: {reason(error)}") from error
+
+
+def check_windows(table: pa.Table) -> None:
+    """Check that a preparation can have written these windows, or these columns of them.
+
+    Raises:
+        ValueError: if not; the message says what is wrong.
+    """
+    for name in ("source", "start", "end", "n_records", "timestamp"):
+        if name in table.column_names and table[name].null_count:
+            raise ValueError(f"a window has no {name}")
+    if {"start", "end"} <= set(table.column_names):
+        _check_times(table["start"], table["end"])
+    if "n_records" not in table.column_names:
+        return
+    if pc.any(pc.less(table["n_records"], 1)).as_py():
+        raise ValueError("a window has no records")
+    if "timestamp" in table.column_names and pc.list_flatten(table["timestamp"]).null_count:
+        raise ValueError("a record has no timestamp")
+    for name in (name for name in WINDOW_FIELDS if name in table.column_names):
+        if not pc.all(pc.equal(pc.list_value_length(table[name]), table["n_records"])).as_py():
+            raise ValueError(f"a window does not have as many values of {name} as n_records")
 
 
 def _schema(directory: str | Path, manifest: Manifest, columns: Sequence[str] | None) -> pa.Schema:
@@ -203,24 +237,6 @@ def _check_times(first: pa.ChunkedArray, last: pa.ChunkedArray) -> None:
         raise ValueError("times are out of order, before 1970 or after 9999")
 
 
-def _check_windows(table: pa.Table) -> None:
-    """Raise a ValueError if these windows are none that a preparation writes."""
-    for name in ("source", "start", "end", "n_records", "timestamp"):
-        if name in table.column_names and table[name].null_count:
-            raise ValueError(f"a window has no {name}")
-    if {"start", "end"} <= set(table.column_names):
-        _check_times(table["start"], table["end"])
-    if "n_records" not in table.column_names:
-        return
-    if pc.any(pc.less(table["n_records"], 1)).as_py():
-        raise ValueError("a window has no records")
-    if "timestamp" in table.column_names and pc.list_flatten(table["timestamp"]).null_count:
-        raise ValueError("a record has no timestamp")
-    for name in (name for name in WINDOW_FIELDS if name in table.column_names):
-        if not pc.all(pc.equal(pc.list_value_length(table[name]), table["n_records"])).as_py():
-            raise ValueError(f"a window does not have as many values of {name} as n_records")
-
-
 def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> Iterator[pa.Table]:
     path, found, records = directory / file.path, 0, 0
     try:
@@ -228,7 +244,7 @@ def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> 
             for batch in opened.iter_batches(size, columns=schema.names):
                 found += batch.num_rows
                 table = _as_written(pa.Table.from_batches([batch]), schema)
-                _check_windows(table)
+                check_windows(table)
                 if "n_records" in schema.names:
                     records += pc.sum(table["n_records"]).as_py() or 0
                 yield table
