@@ -2,7 +2,8 @@
 
 A file may hold one object per line, an array of objects over any number of lines, or an object that holds such an
 array (as Elasticsearch answers a search). Each object is recognised by its own keys, so a first line that is cut, long
-or of another kind does no harm. An object that is not a flow record, or that no dialect knows, is skipped.
+or of another kind does no harm. An object that is not a flow record, or that no dialect knows, is skipped. In a log of
+all programs of a machine, lines of a firewall are read beside the objects, and those of other programs are skipped.
 """
 
 import re
@@ -28,6 +29,8 @@ from telescope_transformer.records.json_items import (
     objects,
     unwrapped,
 )
+from telescope_transformer.records.log_clock import GUESSED, LogClock
+from telescope_transformer.records.log_lines import LONGEST_ENTRY
 from telescope_transformer.records.partitions import fields_of_partitions
 from telescope_transformer.records.raw_records import PLACE, ZONE, RawRecords
 from telescope_transformer.records.rejects import rejects_table
@@ -128,6 +131,7 @@ class _Reading:
         self.context = context
         self.dialects = dialects
         self.validators = {dialect.name: Validator(file.name, context) for dialect in dialects}
+        self.clock = LogClock(file.path.stat().st_mtime)
         # A mapping may be about the wrapper.
         self.opened = _as_it_is if context.columns else unwrapped
         self.left_out = 0
@@ -142,12 +146,10 @@ class _Reading:
         bad: list[Item] = []
         skipped = 0
         for item in block:
-            if item.reason is not None:
-                bad.append(item)
-                continue
-            for record in map(self.opened, objects(item.record)):
+            for record in self._records(item):
                 if not isinstance(record, dict):
-                    bad.append(item._replace(text=repr(record).encode()[:400], reason="not a JSON object"))
+                    told = item._replace(text=repr(record).encode()[:400], reason="not a JSON object")
+                    bad.append(told if item.reason is None else item)
                     continue
                 dialect = dialect_of(record, self.dialects)
                 fields = self._fields(dialect, record, fallback)
@@ -172,6 +174,15 @@ class _Reading:
             if batch.rows:
                 yield self._chunk(name, batch)
 
+    def _records(self, item: Item) -> Iterable[Any]:
+        """The objects of a value. A line of the log of another program stands for an object with this message."""
+        if item.reason is None:
+            return map(self.opened, objects(item.record))
+        line = item.text[:LONGEST_ENTRY].decode("utf-8", "replace")
+        # A line with the beginning of an object is damaged.
+        time = None if '{"' in line else self.clock.read(line)
+        return [None if time is None else {"timestamp": time, "message": line}]
+
     def _fields(self, dialect: Dialect | None, record: Any, fallback: bool) -> list[dict[str, Any]] | None:
         take = None if dialect is None else (dialect.fallback if fallback else dialect.fields)
         found = take(record) if take else None
@@ -183,8 +194,10 @@ class _Reading:
         self.left_out += later
         return later
 
-    def note_absent(self) -> None:
-        """Notes programs that wrote objects but no flow records to the file, and names that are not known."""
+    def note(self) -> None:
+        """Notes programs that wrote objects but no flow records to the file, names that are not known, and years."""
+        if self.clock.guessed:
+            self.context.note(GUESSED, self.file.name)
         if self.unknown is not None and not self.used and self.file.given:
             told = "no object has a time and a source under a common name; the first has "
             self.context.note(told + listed(list(self.unknown)), self.file.name)
@@ -229,7 +242,7 @@ class _Reading:
 
     def _any_place(self) -> bool:
         blocks = self.items_of(self.file, TextBlocks(self.file.blocks(BLOCK_BYTES), self.file.name))
-        records = (record for block in blocks for item in block for record in map(self.opened, objects(item.record)))
+        records = (record for block in blocks for item in block for record in self._records(item))
         found = (self._fields(dialect_of(record, self.dialects), record, False) or [] for record in records)
         return any(fields.get(PLACE) for several in found for fields in several)
 
@@ -247,5 +260,5 @@ def read_json(
     elif reading.left_out:
         for block in items_of(file, TextBlocks(file.blocks(BLOCK_BYTES), file.name)):
             yield from reading.chunks(block, fallback=True)
-    reading.note_absent()
+    reading.note()
     text.raise_damage()

@@ -23,7 +23,7 @@ PART_OF_RECORD: Fields = {"": None}
 
 _UNKNOWN_FORM = "a message with a known number, but in an unknown form"
 _SNIFFED_LINES = 200
-_LONGEST_LINE = 1 << 14
+LONGEST_ENTRY = 1 << 14
 """Characters of a line that are parsed; syslog lines are shorter (RFC 5424, section 6.1, asks for 2,048 octets)."""
 
 
@@ -50,7 +50,7 @@ def line_format(
             return False
         lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
         parse = marks or parser(LogClock(0))
-        return any(parse(line[:_LONGEST_LINE].decode("utf-8", "replace")) is not None for line in lines)
+        return any(parse(line[:LONGEST_ENTRY].decode("utf-8", "replace")) is not None for line in lines)
 
     def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         if note:
@@ -71,7 +71,7 @@ def _read_lines(file: InputFile, context: ReadContext, parse: LineParser, names:
         records, skipped = RawRecords(), 0
         bad: dict[int, str] = {}
         for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), start=row):
-            fields = parse(line[:_LONGEST_LINE]) if line else None
+            fields = parse(line[:LONGEST_ENTRY]) if line else None
             if fields is None:
                 skipped += bool(line.strip())
             elif fields is PART_OF_RECORD:

@@ -678,6 +678,18 @@ def test_what_a_document_keeps_of_its_message_does_not_stand_for_it(tmp_path: Pa
     assert (counts.kept, counts.skipped) == (1, 1)
 
 
+@pytest.mark.parametrize("other", [{"level": "info", "msg": "started"}, {**base, "src_ip": "192.0.2.9"}])
+def test_objects_in_a_log_of_all_programs_leave_its_other_lines(tmp_path: Path, other: dict[str, object]) -> None:
+    begin = "2016-07-21T17:50:56Z host "
+    packet = "kernel: DROP IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 LEN=40 PROTO=TCP SPT=40000 DPT=23 SYN"
+    lines = [packet, f"app[1]: {json.dumps(other)}", "sshd[2]: Connection closed", 'app[1]: {"cut": ', packet]
+    (tmp_path / "syslog").write_text("".join(f"{begin}{line}\n" for line in lines))
+    records = read_records(tmp_path / "syslog")
+    found = ["192.0.2.9"] * ("src_ip" in other)
+    assert sorted(records.table["src_ip"].to_pylist()) == ["192.0.2.1", "192.0.2.1", *found]
+    assert (records.counts.rejected, records.counts.skipped) == (1, 2 - len(found))
+
+
 def test_of_two_missing_values_the_better_place_counts(tmp_path: Path) -> None:
     record = {
         "timestamp": "2016-07-21T17:50:56Z",
