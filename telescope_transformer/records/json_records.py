@@ -118,10 +118,6 @@ def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, st
     return [Format(dialect.name, sniffer(dialect), reader) for dialect in known]
 
 
-def _as_it_is(record: Any) -> Any:
-    return record
-
-
 class _Reading:
     """The state of one pass over a file."""
 
@@ -132,8 +128,6 @@ class _Reading:
         self.dialects = dialects
         self.validators = {dialect.name: Validator(file.name, context) for dialect in dialects}
         self.clock = LogClock(file.path.stat().st_mtime)
-        # A mapping may be about the wrapper.
-        self.opened = _as_it_is if context.columns else unwrapped
         self.left_out = 0
         self.used: set[str] = set()
         self.met: set[str] = set()
@@ -177,7 +171,8 @@ class _Reading:
     def _records(self, item: Item) -> Iterable[Any]:
         """The objects of a value. A line of the log of another program stands for an object with this message."""
         if item.reason is None:
-            return map(self.opened, objects(item.record))
+            # A mapping may be about the wrapper.
+            return objects(item.record) if self.context.columns else map(unwrapped, objects(item.record))
         line = item.text[:LONGEST_ENTRY].decode("utf-8", "replace")
         # A line with the beginning of an object is damaged.
         time = None if '{"' in line else self.clock.read(line)

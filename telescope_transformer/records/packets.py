@@ -165,9 +165,7 @@ def _clear(packet: Record) -> None:
 @njit(cache=True, nogil=True)
 def _is_private(address: int) -> bool:
     """Whether an IPv4 address is private (RFC 1918) or shared by a provider (RFC 6598)."""
-    return bool(
-        address >> 24 == 10 or address >> 20 == 0xAC1 or address >> 16 == 0xC0A8 or address >> 22 == 0x64400000 >> 22
-    )
+    return address >> 24 == 10 or address >> 20 == 0xAC1 or address >> 16 == 0xC0A8 or address >> 22 == 0x191
 
 
 @njit(cache=True, nogil=True)

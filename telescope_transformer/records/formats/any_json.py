@@ -149,6 +149,4 @@ def json_dialect(mapping: Mapping[str, str] | None, programs: Sequence[Dialect] 
         others: Any = (program.fields if program else any_by_alias)(inner) or dict.fromkeys(NEEDED_FIELDS)
         return {**others, **({ZONE: None} if "timezone" in mapping else {}), **mapped}
 
-    return Dialect(
-        "json", lambda record: True, fields, complete=from_sender, fallback=None if mapping else any_by_alias
-    )
+    return Dialect("json", lambda record: True, fields, from_sender, fallback=None if mapping else any_by_alias)

@@ -31,11 +31,8 @@ _COLUMNS = {
 
 
 def _flow(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The flow itself, which super_mediator wraps in `flows`, by the plain names of its elements."""
-    flows = record.get("flows")
-    if "@type" in record:
-        return {name.removeprefix("iana:"): value for name, value in record.items()}
-    return flows if isinstance(flows, dict) else record
+    """The flow by the plain names of its elements."""
+    return {name.removeprefix("iana:"): value for name, value in record.items()} if "@type" in record else record
 
 
 def matches(record: Mapping[str, Any]) -> bool:

@@ -1,7 +1,4 @@
-"""pcap captures: both byte orders, micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4).
-
-`links.py` and `packets.py` read the packets.
-"""
+"""pcap captures in both byte orders, in micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap)."""
 
 import struct
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ _UNDATED = "lines of tcpdump without a date cannot be used: print them with -ttt
 _PACKET = re.compile(
     r"^ ?(?: *\d{1,10}  )?(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+|\d\d:\d\d:\d\d(?:\.\d+)?) "
     # The interface and direction of -i any, the rule of pf, or the link-level header of -e.
-    r"(?:\S+ +(?P<way>In|Out|B|M|P) +)?"
+    r"(?!\S+ +Out )(?:\S+ +(?:In|B|M|P) +)?"
     r"(?:rule \S+?\(\w+\)(?: \[[^\]]*\])?:? (?:block|pass|match) in on \S+: (?:IP6? )?|"
     r"IP6? |ip6?: |\S.{0,400}?(?:\bethertype IPv[46] \(0x[0-9a-f]{4}\)|, IPv[46])(?:, length \d+)?[:,] )"
     r"(?P<header>\(tos\b.*\)$|\((?:class|flowlabel|hlim)\b.*?\bpayload length: \d+\) )?(?P<rest>.*)$"
@@ -163,9 +163,6 @@ class _Lines:
     def __call__(self, line: str) -> Fields | None:
         """The fields of the packet that a line completes; None for other lines."""
         packet = _PACKET.match(line)
-        if packet is not None and packet["way"] == "Out":
-            self._first = None
-            return None
         if packet is not None:
             self._first = packet if packet["header"] and not packet["rest"] else None
             if self._first is not None:
