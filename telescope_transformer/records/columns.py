@@ -32,7 +32,7 @@ NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 _SOURCES = ("src", "source", "attacker", "client", "cli", "remote", "peer", "initiator", "orig", "scanner", "foreign")
 _DESTINATIONS = (
     *("dst", "dest", "destination", "victim", "target", "server", "srv", "local", "responder", "resp"),
-    *("honeypot", "darknet", "telescope"),
+    *("honeypot", "darknet", "telescope", "sensor"),
 )
 _KINDS = {
     "ip": (
