@@ -97,13 +97,14 @@ def _split_header(line: bytes, delimiter: int) -> list[str]:
         values = line.split()
     else:
         values = []
-        rest = line
+        rest, mark = line, bytes([delimiter])
         while len(values) <= _MOST_COLUMNS:
-            if rest.lstrip(b" ").startswith(b'"') and b'"' in (inner := rest.lstrip(b" ")[1:]):
-                value, _, rest = inner.partition(b'"')
-                _, found, rest = rest.partition(bytes([delimiter]))
-            else:
-                value, found, rest = rest.partition(bytes([delimiter]))
+            value, found, after = rest.partition(mark)
+            name, closed, behind = rest.lstrip(b" ")[1:].partition(b'"')
+            # Behind the name of a value in JSON, the value follows.
+            if rest.lstrip(b" ").startswith(b'"') and closed and not behind.partition(mark)[0].strip():
+                value, (_, found, after) = name, behind.partition(mark)
+            rest = after
             values.append(value)
             if not found:
                 break

@@ -81,6 +81,12 @@ def test_a_name_in_a_rejected_row_is_no_sensor(tmp_path: Path) -> None:
     assert records.rejects.column("field").to_pylist() == ["timestamp", "dst_port"]
 
 
+def test_an_object_of_json_is_no_header(tmp_path: Path) -> None:
+    flow = {"timestamp": 1469123456, "src_ip": "192.0.2.1", "dst_ip": "198.51.100.7", "protocol": 6, "dst_port": 23}
+    with pytest.raises(InputError, match="no column for timestamp"):
+        read(tmp_path, f"key\t{json.dumps(flow)}\n" * 2)
+
+
 @pytest.mark.parametrize(
     ("ports", "expected"),
     [
