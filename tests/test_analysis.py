@@ -1,6 +1,8 @@
 """From flow records to clusters of sources: the tables of an analysis, and its folder."""
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from telescope_transformer.analysis import (
     embedding_stage,
     run,
     sources_table,
+    work,
 )
 from telescope_transformer.arrays import unit_rows, with_column
 from telescope_transformer.calibration import Calibration
@@ -152,6 +155,18 @@ def test_the_kept_model_has_the_calibration_of_the_analysis(analysis, records: p
     assert found.calibration is not None
     assert kept is not None
     assert kept.to_dict() == found.calibration.to_dict() == analysis.calibration.to_dict()
+
+
+def test_a_model_that_cannot_be_kept_is_named_with_one_reason(tmp_path: Path, monkeypatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage" / "config.json").touch()
+    monkeypatch.setattr(work.shutil, "copyfile", full)
+    with pytest.raises(DatasetError, match=r"^cannot write .*kept: No space left on device$"):
+        work.copy_folder(tmp_path / "stage", tmp_path / "kept")
+    assert os.listdir(tmp_path) == ["stage"]
 
 
 def test_few_sources_have_the_calibration_of_the_checkpoint_which_is_said(analysis, records: pa.Table) -> None:

@@ -47,16 +47,21 @@ def working_in(work: Path) -> Iterator[None]:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy a stage's folder and replace the target as a whole."""
+    """Copy the files of a stage's folder and replace the target as a whole.
+
+    Raises:
+        DatasetError: if they cannot be written.
+    """
     partial = _partial_of(target)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(STAGE))
+        partial.mkdir(parents=True)
+        for path in source.iterdir():
+            if path.name != STAGE:
+                shutil.copyfile(path, partial / path.name)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        # shutil.Error lists a source, a target and a reason for each file.
-        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
-        raise DatasetError(f"cannot write {target}: {reason}") from error
+        raise DatasetError(f"cannot write {target}: {error.strerror}") from error
     _replace(partial, target)
 
 

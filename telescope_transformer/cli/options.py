@@ -82,8 +82,15 @@ Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one 
 
 
 def print_json(summary: Any) -> None:
-    """Print the result of a command as one JSON document on stdout."""
-    typer.echo(json_module.dumps(summary, indent=1, default=str))
+    """Print the result of a command as one JSON document on stdout.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    from telescope_transformer.files import written_in
+
+    with written_in(Path("stdout")):
+        typer.echo(json_module.dumps(summary, indent=1, default=str))
 
 
 def check_folder(output: Path) -> None:
