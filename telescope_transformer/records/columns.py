@@ -21,7 +21,7 @@ NUMBERED = "--columns timestamp=1,src_ip=2,dst_ip=3,protocol=4,src_port=5,dst_po
 """An example of a mapping for a table without a line that names its columns."""
 
 _LONGEST_LISTING = 500
-_UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
+_UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$|\.keyword$")
 # Zones of the clock, even beside places. ECS defines `event.timezone` as the zone of times without one.
 _CLOCK_ZONES = ("eventtimezone", "eventtimezonename", "observertimezone", "observertimezonename")
 _SEPARATORS = re.compile(r"[_\-. @]")
@@ -152,7 +152,10 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def plain_name(name: str) -> str:
-    """A column's name as `ALIASES` writes it, without a trailing unit such as `(s)` or `[UTC]`."""
+    """A column's name as `ALIASES` writes it, without a trailing unit such as `(s)` or `[UTC]`.
+
+    Elasticsearch calls the plain text of a field `src_ip.keyword`.
+    """
     return _SEPARATORS.sub("", _UNIT.sub("", name.lower()))
 
 
@@ -252,7 +255,7 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: 
     # If two names mean the same field, the first counts. Logstash's `@timestamp` is the time when a record arrived.
     beside = set().union(*map(_plain_parts, names))
     meant = [name for name in names if _MEANS_OTHERWISE.get(plain_name(name), frozenset()).isdisjoint(beside)]
-    preferred = sorted(meant, key=lambda name: name.startswith("@"))
+    preferred = sorted(meant, key=lambda name: "@" in name)
     plain = {plain_name(name): name for name in reversed(preferred)}
     for field in MAPPABLE_FIELDS:
         if mapping and field in mapping:
@@ -267,4 +270,8 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: 
             if names.count(column) > 1:
                 raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")
             resolved[field] = column
-    return resolved
+    # Beside `parsed.src_ip`, `parsed.timestamp` is the time of the record, and `@timestamp` that of its wrapper.
+    wrapper = resolved.get("src_ip", "").rpartition(".")[0] + "."
+    inner = {plain_name(name.removeprefix(wrapper)): name for name in reversed(preferred) if name.startswith(wrapper)}
+    time = value_by_alias("timestamp", inner)
+    return resolved | ({"timestamp": time} if time and "timestamp" not in (mapping or {}) else {})

@@ -10,12 +10,8 @@ from telescope_transformer.records.columns import meanings
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.text_blocks import LONGEST_LINE, TextBlocks, as_utf8
 
-_CONTAINERS = frozenset(
-    (
-        *("hits", "Records", "records", "flows", "flow_logs", "events", "logEvents", "results", "data"),
-        *("resourceLogs", "scopeLogs", "logRecords"),
-    )
-)
+_NAMES = "hits Records records flows flow_logs events logEvents results data resourceLogs scopeLogs logRecords"
+_CONTAINERS = frozenset(_NAMES.split())
 """Keys under which an object may hold an array of records: those of Elasticsearch, AWS, IBM, OpenTelemetry and common
 exports."""
 
@@ -37,8 +33,6 @@ MESSAGES = (
 Splunk, Loki, Graylog, Google's Cloud Logging, hpfeeds, Kafka, Elastic's schema, OpenTelemetry and Sentinel."""
 
 _HOLD_MESSAGES = frozenset(MESSAGES)
-_TIMES = ("timestamp", "@timestamp", "time")
-_OF_ENDS = frozenset(("ip", "address"))
 _DEEPEST_WRAPPERS = 4
 """Our choice: a batch of a cloud holds an entry of a shipper, which holds a record."""
 
@@ -303,7 +297,7 @@ def _told(names: tuple[str, ...]) -> frozenset[str]:
 
 def _of_envelope(record: dict[str, Any], inner: Any) -> Any:
     """What an envelope holds, with the time beside it if it has none."""
-    time = next((record[name] for name in _TIMES if name in record), None)
+    time = next((record[name] for name in ("timestamp", "@timestamp", "time") if name in record), None)
     return inner if time is None or "timestamp" in _told(tuple(inner)) else {"timestamp": time, **inner}
 
 
@@ -330,7 +324,7 @@ def unwrapped(record: Any, depth: int = 0) -> Any:
         if isinstance(inner, dict) and (beside is None or beside in record) and "connection" not in inner:
             return unwrapped(_of_envelope(record, inner), depth + 1)
     ends = record.get("source")
-    is_document = isinstance(ends, dict) and not _OF_ENDS.isdisjoint(ends)
+    is_document = isinstance(ends, dict) and ("ip" in ends or "address" in ends)
     for value in record.values():
         if isinstance(value, dict) and not is_document:
             inner = unwrapped(value, depth + 1)

@@ -658,11 +658,12 @@ def test_a_flow_that_both_its_ends_report_counts_once(tmp_path: Path) -> None:
     assert (counts.kept, counts.skipped) == (1, 1)
 
 
+@pytest.mark.parametrize("direction", ["outbound", "outgoing", "egress"])
 @pytest.mark.parametrize("document", [ecs, {**ecs, "event": {"dataset": "pfsense.log"}}])
 def test_flows_that_say_that_they_went_out_count_only_if_a_file_has_no_others(
-    tmp_path: Path, document: dict[str, dict[str, object]]
+    tmp_path: Path, document: dict[str, dict[str, object]], direction: str
 ) -> None:
-    out = {**document, "network": {"transport": "tcp", "direction": "outbound"}}
+    out = {**document, "network": {"transport": "tcp", "direction": direction}}
     (tmp_path / "a").write_text(json_lines(document, out))
     (tmp_path / "b").write_text(json_lines(out, out))
     both, only = (read_records(tmp_path / name).counts for name in "ab")

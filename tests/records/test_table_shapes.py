@@ -22,6 +22,12 @@ VARIANTS = Variants()
 HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 ROW = "1469123456,192.0.2.1,198.51.100.7,6,40000,23\n"
 VARIANTS.add("the address of a sensor", "time,sensor,sensor_ip,src_ip,protocol,src_port,dst_port\n" + "1469123456,hp1,198.51.100.7,192.0.2.1,6,40000,23\n", [TCP])  # fmt: skip
+WRAPPED = "@timestamp,{0}.@timestamp,{0}.timestamp,{0}.src_ip,{0}.dst_ip.keyword,{0}.protocol,{0}.src_port,{0}.dst_port\n".format("_source")  # fmt: skip
+VARIANTS.add(
+    "the time within a wrapper",
+    WRAPPED + "1469129999,1469129999,1469123456,192.0.2.1,198.51.100.7,6,40000,23\n",
+    [TCP],
+)
 VARIANTS.add("aggregated", HEADER + "1469123456,192.0.2.1,0.0.0.0,0,0,23\n" + ROW, [("192.0.2.1", "0.0.0.0", 0, 0, 23), TCP], told="added up over both")  # fmt: skip
 VARIANTS.add("ICMPv6 without a type", HEADER + "1469123456,2001:db8::1,2001:db8::7,58,0,0\n", [("2001:db8::1", "2001:db8::7", 58, 65535, 0)])  # fmt: skip
 VARIANTS.add("40 comments", ("# licence\n" * 40) + HEADER + ROW, [TCP])

@@ -55,7 +55,7 @@ def _said(path: str) -> _Said:
         for field, dropped, rank in meanings(path)
     ]
     name = plain_name(path.rpartition(".")[2])
-    return _Said(name, found, doubtful_beside(path), says_place(path), name.endswith("direction"))
+    return _Said(name, found, doubtful_beside(path), says_place(path), name == "dir" or name.endswith("direction"))
 
 
 _TYPES = frozenset(("string", "int", "long", "float", "double"))
@@ -78,8 +78,8 @@ def dotted(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Itera
 _ANSWERS = {"destination.packets": "dst_packets", "destination.bytes": "dst_bytes"}
 
 
-# Of the direction of a flow, in the Elastic Common Schema and OCSF.
-_OUT = frozenset(("outbound", "egress"))
+# Of the direction of a flow, in the Elastic Common Schema, OCSF, UniFi and OPNsense.
+_OUT = frozenset(("outbound", "egress", "outgoing", "out"))
 
 
 def by_alias(record: Mapping[str, Any], outgoing: bool = False) -> dict[str, Any] | None:
