@@ -4,11 +4,14 @@ The command line prints the message of such an error, or of an `OSError` (a full
 written), and exits with status 1. Any other exception is a defect of the package.
 """
 
+import re
+
 
 def reason(error: Exception) -> str:
     """What went wrong; of an error of the file system, neither its number nor its file."""
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        # Arrow tells the reason of the file system after its own words.
+        return re.sub(r".*Detail: \[errno \d+\] ", "", error.strerror, flags=re.DOTALL)
     return str(error) or type(error).__name__
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from telescope_transformer.errors import InputError, TelescopeError
+from telescope_transformer.errors import InputError, TelescopeError, reason
 
 try:
     import fcntl
@@ -175,7 +175,7 @@ def written_in(place: Path) -> Iterator[None]:
         # Errors of pipes and sockets are not about this place.
         if error.filename is not None or isinstance(error, ConnectionError):
             raise
-        raise InputError(f"cannot write to {place}: {error.strerror or error}") from error
+        raise InputError(f"cannot write to {place}: {reason(error)}") from error
 
 
 def write_text(target: str | Path, text: str) -> None:

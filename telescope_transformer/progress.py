@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from telescope_transformer.errors import reason
+
 # Takes a message about the progress of a task.
 Say = Callable[[str], None]
 
@@ -27,7 +29,7 @@ def error_line(error: object) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         # Without the number of the error, which says nothing to a user.
-        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        text = reason(error) if error.filename is None else f"{error.filename}: {reason(error)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     ends = [" " if line.endswith((".", ":", ";", ",")) else "; " for line in lines]
     joined = "".join(part for pair in zip(lines, ends, strict=True) for part in pair)

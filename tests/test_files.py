@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from telescope_transformer.arrays import load_array
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.files import file_digest, read_json, replacing, replacing_files, write_text
 
 
@@ -102,6 +102,13 @@ def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot write to .*flows\.parquet: No space left"):
         fill_the_disk()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text", ["No space left on device", "Error writing bytes to file. Detail: [errno 28] No space left on device"]
+)
+def test_the_reason_of_an_error_is_that_of_the_file_system(text: str) -> None:
+    assert reason(OSError(errno.ENOSPC, text)) == "No space left on device"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

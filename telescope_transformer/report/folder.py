@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, reason
 from telescope_transformer.files import check_regular
 from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_addresses, parse_addresses
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
@@ -104,14 +104,15 @@ def refuse_several(folder: Path) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[Path]:
-    """Say of any error inside the block that this file is not the output of an analysis."""
+    """Say of any error inside the block that this file cannot be read, or is not the output of an analysis."""
     try:
         yield path
     except RecursionError as error:
         raise InputError(f"{path}: not the output of an analysis: nested too deep") from error
-    except (InputError, OSError, ValueError, KeyError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not the output of an analysis: {reason}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {reason(error).splitlines()[0]}") from error
+    except (InputError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not the output of an analysis: {reason(error).splitlines()[0]}") from error
 
 
 def _read_table(path: Path, *, embeddings: bool = True) -> pa.Table:
@@ -133,9 +134,9 @@ def read_summary(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         folder = path.parent
-        reason = "it has no clusters.json" if folder.is_dir() else "it is a file"
-        reason = reason if folder.exists() else "there is no such folder"
-        raise InputError(f"{folder}: not the output of an analysis: {reason}")
+        found = "it has no clusters.json" if folder.is_dir() else "it is a file"
+        found = found if folder.exists() else "there is no such folder"
+        raise InputError(f"{folder}: not the output of an analysis: {found}")
     with _named(path):
         check_regular(path)
         if path.stat().st_size > LONGEST_SUMMARY:

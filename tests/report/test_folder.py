@@ -175,3 +175,9 @@ def test_a_folder_that_is_no_analysis_says_what_it_is(tmp_path: Path) -> None:
         InputError, match=r"days: holds no analysis itself, but 1 in its subfolders; name one .*2026-01-15"
     ):
         read_folder(tmp_path / "days")
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_another(tmp_path: Path) -> None:
+    (tmp_path / "clusters.json").mkdir()
+    with pytest.raises(InputError, match=r"clusters\.json: cannot be read: not a regular file$"):
+        read_folder(tmp_path)
