@@ -38,7 +38,6 @@ _DEEPEST_WRAPPERS = 4
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
-
 _TIME_OF_SHIPPER = re.compile(
     rb"^(?:\d{4}-\d\d-\d\dT\S+(?:\t[^\t]+\t| (?:std(?:out|err) [FP] )?)"
     rb"|(?:CreateTime|LogAppendTime):\d+\t(?:[^\t]*\t)*)$"
@@ -325,11 +324,13 @@ def unwrapped(record: Any, depth: int = 0) -> Any:
             return unwrapped(_of_envelope(record, inner), depth + 1)
     ends = record.get("source")
     is_document = isinstance(ends, dict) and ("ip" in ends or "address" in ends)
-    for value in record.values():
-        if isinstance(value, dict) and not is_document:
-            inner = unwrapped(value, depth + 1)
-            if _told(tuple(inner)) >= {"src_ip", "timestamp"}:
-                return inner
+    parts = [] if is_document else [value for value in record.values() if isinstance(value, dict)]
+    tells_protocol = any("protocol" in _told(tuple(part)) for part in parts)
+    for inner in (unwrapped(part, depth + 1) for part in parts):
+        told = _told(tuple(inner))
+        # A record may be divided into objects, of which another one tells the protocol.
+        if told >= {"src_ip", "timestamp"} and ("protocol" in told or not tells_protocol):
+            return inner
     for name in () if _HOLD_MESSAGES.isdisjoint(record) else MESSAGES:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):

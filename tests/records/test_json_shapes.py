@@ -670,6 +670,13 @@ def test_flows_that_say_that_they_went_out_count_only_if_a_file_has_no_others(
     assert ((both.kept, both.skipped), (only.kept, only.skipped)) == ((1, 1), (2, 0))
 
 
+def test_a_record_may_be_divided_into_objects(tmp_path: Path) -> None:
+    ends = {"start": ISO, "src_ip": "192.0.2.1", "dst_ip": "198.51.100.7"}
+    divided = {"time": ISO, "connection": ends, "transport": {"protocol": "tcp", "dst_port": 23}}
+    (tmp_path / "a").write_text(json_lines(divided))
+    assert read_records(tmp_path / "a").table["protocol"].to_pylist() == [6]
+
+
 def test_what_a_document_keeps_of_its_message_does_not_stand_for_it(tmp_path: Path) -> None:
     message = {"sourceAddress": "192.0.2.1", "destinationPort": 23, "startTime": ISO, "transportProtocol": "TCP"}
     document = {**ecs, "cef": {"extensions": message}}

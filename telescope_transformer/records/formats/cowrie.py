@@ -19,7 +19,6 @@ from telescope_transformer.records.schema import TCP
 _PROGRAMS = ("cowrie.", "adbhoney.")
 _CONNECT = ("cowrie.session.connect", "adbhoney.session.connect")
 
-
 _COLUMNS = {
     "timestamp": ["startTime", "timestamp", "@timestamp"],
     "src_ip": ["src_ip", "peerIP"],

@@ -16,7 +16,6 @@ _INCOMING = ("accept", "reject")
 # has a SipSession.
 _REPORTED_AS_CONNECT = ("SipSession", "upnpd", "TftpServerHandler")
 
-
 # The names of log_json, T-Pot and hpfeeds.
 _COLUMNS = {
     "timestamp": ["timestamp", "@timestamp"],

@@ -70,7 +70,6 @@ _FORTIGATE = {
     "dst_port": ["dstport"],
 }
 
-
 # For ICMP, the service is the type and code, or the name of a request.
 _FORTIGATE_ICMP = re.compile(r"icmp6?/(?P<icmp_type>\d+)/(?P<icmp_code>\d+)")
 _FORTIGATE_PINGS = {"PING": {"icmp_type": "8", "icmp_code": "0"}, "PING6": {"icmp_type": "128", "icmp_code": "0"}}

@@ -94,5 +94,6 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-_NOT_DECODED = "packets without an address under a name: write -T json or -T ek, not -T jsonraw"
-JSON_DIALECT = Dialect("tshark-json", matches, fields, absent=_NOT_DECODED)
+JSON_DIALECT = Dialect(
+    "tshark-json", matches, fields, absent="packets without named addresses: write -T json or -T ek"
+)
