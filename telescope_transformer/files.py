@@ -155,6 +155,10 @@ def replacing_files(folder: Path, *, last: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
             yield Path(partial)
+            for path in Path(partial).iterdir():
+                # A file would be moved into the folder of its name.
+                if (folder / path.name).is_dir():
+                    raise InputError(f"{folder / path.name} is a folder, and a file of this name is to be written")
             for path in sorted(Path(partial).iterdir(), key=lambda path: path.name == last):
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())

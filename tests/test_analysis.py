@@ -157,6 +157,14 @@ def test_the_kept_model_has_the_calibration_of_the_analysis(analysis, records: p
     assert kept.to_dict() == found.calibration.to_dict() == analysis.calibration.to_dict()
 
 
+def test_a_folder_of_somebody_else_is_not_replaced_by_the_model(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.txt").touch()
+    with pytest.raises(DatasetError, match="model exists, and no analysis wrote it"):
+        analyze(iter([]), SETTINGS, keep_model=tmp_path / "model")
+    assert (tmp_path / "model" / "thesis.txt").exists()
+
+
 def test_a_model_that_cannot_be_kept_is_named_with_one_reason(tmp_path: Path, monkeypatch) -> None:
     def full(source: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))

@@ -94,6 +94,19 @@ def test_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"one", "link", "real"}
 
 
+def test_a_file_of_a_set_is_not_moved_into_a_folder_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+
+    def write() -> None:
+        with replacing_files(tmp_path, last="one") as partial:
+            for name in ("one", "two"):
+                (partial / name).touch()
+
+    with pytest.raises(InputError, match="two is a folder"):
+        write()
+    assert [path.name for path in tmp_path.rglob("*")] == ["two"]
+
+
 def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     def fill_the_disk() -> None:
         with replacing(tmp_path / "flows.parquet"):

@@ -29,12 +29,13 @@ from telescope_transformer.analysis.tables import (
     sources_table,
     windows_table,
 )
-from telescope_transformer.analysis.work import MODEL, copy_folder, working_in
+from telescope_transformer.analysis.work import MODEL, check_replaceable, copy_folder, working_in
 from telescope_transformer.errors import DatasetError, reason
 from telescope_transformer.fields import DAY
 from telescope_transformer.files import check_regular, file_digest, text_digest
 from telescope_transformer.labels import read_owners
 from telescope_transformer.memory import release_memory
+from telescope_transformer.model_files import ADAPTATION_FILE
 from telescope_transformer.preparation import (
     EngineSettings,
     Manifest,
@@ -78,13 +79,15 @@ def analyze(
         work: folder in which the stages keep their results for the next run; None is a temporary folder.
         engine: cuts, embeds and assigns windows with DuckDB in this process, or on Spark.
         labels: folder of scanner lists that label the sources.
-        keep_model: folder to copy the adapted checkpoint to, for use as `model` of later analyses.
+        keep_model: folder to copy the adapted checkpoint to, for use as `model` of later analyses. It replaces the one
+            that an earlier analysis kept there.
         say: called with a message about each stage.
 
     Raises:
         CheckpointError, HubError: if the model of the settings is missing or damaged.
         InputError: if no source has enough records for a window.
-        DatasetError: if the work folder has windows of other records or settings, or another process is using it.
+        DatasetError: if the work folder has windows of other records or settings, or another process is using it; or
+            if the folder for the checkpoint holds something else.
         TypeError: if `settings` or `engine` is of another type.
 
     Example:
@@ -97,6 +100,8 @@ def analyze(
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
     named = LazyEmbedder(settings.model)
     named.check()
+    if keep_model is not None and settings.model is None:
+        check_replaceable(Path(keep_model), ADAPTATION_FILE)
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None

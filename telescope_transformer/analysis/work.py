@@ -46,6 +46,20 @@ def working_in(work: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def check_replaceable(target: Path, mark: str) -> None:
+    """Check that a folder that is to be replaced is not somebody else's.
+
+    Args:
+        target: the folder; it need not exist.
+        mark: a file that every folder has which this package wrote there.
+
+    Raises:
+        DatasetError: if it has files, but not this one.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / mark).is_file():
+        raise DatasetError(f"{target} exists, and no analysis wrote it: rename it, or choose another output folder")
+
+
 def copy_folder(source: Path, target: Path) -> None:
     """Copy the files of a stage's folder and replace the target as a whole.
 
