@@ -20,7 +20,7 @@ from typer.core import TyperCommand
 from telescope_transformer import __version__
 from telescope_transformer.cli.configuration import configuration_file, read_defaults, unknown_variables, variables
 from telescope_transformer.cli.options import origin
-from telescope_transformer.cli.shared import check_number, options_of, with_shared_options
+from telescope_transformer.cli.shared import check_kind, check_number, options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
 from telescope_transformer.progress import error_line, printable, say
@@ -99,7 +99,10 @@ class Command(TyperCommand):
         try:
             left = super().parse_args(ctx, args)
             for parameter in self.params:
-                check_number(parameter, ctx.params.get(parameter.name or ""))
+                name = parameter.name or ""
+                check_number(parameter, ctx.params.get(name))
+                if origin(ctx, name) == "DEFAULT_MAP":
+                    check_kind(parameter, (ctx.default_map or {}).get(name))
             return left
         except typer.BadParameter as error:
             name = getattr(error.param, "name", None) or ""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, is_dataclass
+from datetime import date, time
 from enum import StrEnum
 from functools import wraps
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -99,6 +100,18 @@ def check_number(parameter: Any, value: Any) -> None:
             raise typer.BadParameter(f"{each} is not between -1e12 and 1e12", param=parameter)
     if parameter.name == "seed" and isinstance(value, int) and not 0 <= value <= LARGEST_SEED:
         raise typer.BadParameter(f"{value} is not between 0 and {LARGEST_SEED}", param=parameter)
+
+
+def check_kind(parameter: Any, value: Any) -> None:
+    """Refuse values of TOML that would silently become another kind: `output = true` is no folder called True.
+
+    Raises:
+        typer.BadParameter: names the parameter and the value; the command ends with status 2.
+    """
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, date | time) or (isinstance(each, bool) and not parameter.is_flag):
+            told = str(each).lower()
+            raise typer.BadParameter(f"{told} is neither text nor a number; put text in quotes", param=parameter)
 
 
 def options_of(command: Command) -> dict[str, bool]:

@@ -83,6 +83,11 @@ def test_a_wrong_value_comes_with_its_origin() -> None:
     Path("other.toml").write_text('[simulate]\nseed = "two"\n', encoding="utf-8")
     assert "(in other.toml)" in output(TELESCOPE_CONFIG="other.toml")
     assert "(in" not in output("--seed", "two")
+    for wrong in ("true", "2026-01-15"):
+        Path("telescope.toml").write_text(f"telescope = {wrong}\n", encoding="utf-8")
+        assert (
+            f"'--telescope': {wrong} is neither text nor a number; put text in quotes (in telescope.toml)" in output()
+        )
     Path("telescope.toml").unlink()
     assert "'--days': inf is not a finite number (in the variable TELESCOPE_DAYS)" in output(TELESCOPE_DAYS="inf")
 
