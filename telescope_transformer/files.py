@@ -42,6 +42,20 @@ def check_regular(path: str | os.PathLike[str]) -> None:
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that is not UTF-8, which Arrow and DuckDB cannot open.
+
+    Raises:
+        InputError: with the name.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: the name is not UTF-8, which Parquet and DuckDB files need: choose another"
+        ) from error
+
+
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file.
 

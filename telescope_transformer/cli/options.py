@@ -99,12 +99,14 @@ def check_folder(output: Path) -> None:
     A folder that does not exist is not left behind: a command that fails leaves none.
 
     Raises:
-        InputError: if it cannot be created or written.
+        InputError: if it cannot be created or written, or its name is not UTF-8.
     """
     from tempfile import TemporaryFile
 
     from telescope_transformer.errors import InputError
+    from telescope_transformer.files import check_name
 
+    check_name(output)
     try:
         new = [folder for folder in (output, *output.parents) if not folder.exists()]
         output.mkdir(parents=True, exist_ok=True)

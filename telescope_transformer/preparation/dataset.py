@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError, InputError, reason
-from telescope_transformer.files import file_digest, lock
+from telescope_transformer.files import check_name, file_digest, lock
 from telescope_transformer.labels import add_tools, label_records, read_labels
 from telescope_transformer.preparation.engines import sorted_shards
 from telescope_transformer.preparation.manifest import (
@@ -122,6 +122,7 @@ def prepare(
 @contextmanager
 def _workplace(output: Path) -> Iterator[Path]:
     """Yield an empty folder beside `output`, locked for this process and removed at the end."""
+    check_name(output)
     work = output.parent / f".{output.name}.preparing"
     try:
         work.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Reads flow records from columnar files, such as Parquet, of any schema."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -83,7 +84,8 @@ def columnar_format(
     """
 
     def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-        with pa.OSFile(str(file.plain_path)) as source:
+        # As bytes, because a name need not be UTF-8.
+        with pa.OSFile(os.fsencode(file.plain_path)) as source:
             try:
                 stored = open_file(source)
                 found = leaves(stored.schema)

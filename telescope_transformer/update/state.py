@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import StateError, reason
-from telescope_transformer.files import check_regular, is_database
+from telescope_transformer.files import check_name, check_regular, is_database
 from telescope_transformer.shapes import ShapeError, check_shape
 from telescope_transformer.update.consistency import find_fault
 from telescope_transformer.update.resolving import ClusterSums
@@ -546,6 +546,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _check_kind(path: Path) -> None:
     """Refuse data files: DuckDB opens them as an in-memory database, so everything written to it would be lost."""
+    check_name(path)
     if not path.exists():
         return
     try:

@@ -25,6 +25,8 @@ from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import InputError
 from telescope_transformer.hub import checkpoints
 from telescope_transformer.progress import error_line
+from telescope_transformer.records import scan_records
+from telescope_transformer.simulation import simulate
 
 HONEYPOT_COLUMNS = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"
 
@@ -201,6 +203,23 @@ def test_a_threshold_that_is_no_cosine_is_refused_before_reading(command: str, t
     message = ended(monkeypatch, capsys, command, *arguments[command], "--threshold", "50")
     assert message == "error: the threshold is a cosine and must be from -1 to 1, not 50.0\n"
     assert not state.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems only have names in Unicode")
+def test_a_name_that_is_not_utf8_is_read_and_refused_for_results(tmp_path: Path) -> None:
+    flows = tmp_path / os.fsdecode(b"flows-\xff.parquet")
+    pq.write_table(simulate(5, seed=1, records_per_source=9.0), tmp_path / "flows.parquet")
+    os.rename(tmp_path / "flows.parquet", flows)
+    assert len(scan_records([flows]).paths) == 1
+    assert sum(batch.num_rows for batch in scan_records([flows])) > 9
+    wrong = str(tmp_path / os.fsdecode(b"\xff"))
+    for arguments in (
+        ["analyze", str(flows), "--output", wrong],
+        ["update", str(flows), "--state", wrong + ".duckdb"],
+    ):
+        error = CliRunner().invoke(app, arguments).exception
+        assert isinstance(error, InputError)
+        assert "the name is not UTF-8" in str(error)
 
 
 def test_a_report_does_not_create_a_missing_state(tmp_path, monkeypatch, capsys) -> None:
