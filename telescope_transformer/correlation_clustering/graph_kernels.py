@@ -8,6 +8,21 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 EPSILON = float(np.finfo(np.float64).eps)
 
 
+# Side of the squares in which symmetric matrices are visited, so that both (i, j) and (j, i) are in the cache.
+SQUARE = 32
+
+
+@compiled()
+def mirror(matrix: np.ndarray) -> None:
+    """Copy the lower triangle of a matrix to the upper one."""
+    n = matrix.shape[0]
+    for first in range(0, n, SQUARE):
+        for start in range(0, first + SQUARE, SQUARE):
+            for i in range(first, min(first + SQUARE, n)):
+                for j in range(start, min(start + SQUARE, i)):
+                    matrix[j, i] = matrix[i, j]
+
+
 @compiled()
 def dot(first: np.ndarray, second: np.ndarray) -> float:
     """Inner product, summed in order."""

@@ -55,7 +55,7 @@ def test_sparse_bounds_never_exceed_what_their_multipliers_prove() -> None:
         weights = np.tril(weights, -1) + np.tril(weights, -1).T
         graph = sparse_graph(sparse.csr_array(weights))
         progress = Progress(graph)
-        dual = SparseDual(graph, progress.labels, seed=seed)
+        dual = SparseDual(graph, progress.labels)
         ascend(dual, progress, Deadline(5))
         cost, exact = verify(weights, progress.labels, certificate_of(dual, edges_of(graph)))
         assert Fraction(progress.lower_bound) <= exact <= cost
@@ -80,7 +80,7 @@ def test_smoothing_is_measured_by_the_largest_attraction() -> None:
         graph = sparse_graph(sparse.csr_array(graph_of_edges(3, edges)))
         dual = SparseDual(graph, np.arange(3))
         assert dual.scale == scale
-        assert dual.smoothing == pytest.approx(module.FIRST_SMOOTHING_SPARSE * scale)
+        assert dual.smoothing == pytest.approx(module._FIRST_SMOOTHING_SPARSE * scale)
 
 
 def many_triangles(pieces: int) -> np.ndarray:
@@ -121,19 +121,33 @@ def test_separation_stops_when_its_room_is_full(monkeypatch: pytest.MonkeyPatch)
     assert dual.rows.starts.tolist() == [0, 4, 8, 12, 16, 20]
 
 
-def test_an_ascent_ends_after_the_rounds_it_is_given() -> None:
+def rounds_of(dual: DenseDual, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that gets an entry in each round of the ascent."""
+    rounds: list[int] = []
+    separate = dual.separate
+
+    def count(deadline: Deadline) -> int:
+        rounds.append(separate(deadline))
+        return rounds[-1]
+
+    monkeypatch.setattr(dual, "separate", count)
+    return rounds
+
+
+def test_an_ascent_ends_after_the_rounds_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = random_weights(3, 20)
     graph = DenseGraph(weights)
     progress = Progress(graph)
     dual = DenseDual(graph, progress.labels)
+    rounds = rounds_of(dual, monkeypatch)
     ascend(dual, progress, Deadline(5), rounds=2)
-    assert dual._rounds == 2
+    assert len(rounds) == 2
     assert dual.smoothing == pytest.approx(dual.first_smoothing * module._COOLING**2)
     ascend(dual, progress, Deadline(5))
-    rounds = dual._rounds
-    assert 2 < rounds < 200
+    ended = len(rounds)
+    assert 2 < ended < 200
     ascend(dual, progress, Deadline(0))
-    assert dual._rounds == rounds
+    assert len(rounds) == ended
 
 
 def test_an_ascent_without_progress_ends_once_little_smoothing_is_left() -> None:
@@ -162,17 +176,18 @@ def test_the_guiding_clustering_says_which_pairs_are_cut() -> None:
     assert dense.cut.tolist() == (labels[left] != labels[right]).tolist()
 
 
-def test_an_ascent_ends_when_the_gap_is_small_enough() -> None:
+def test_an_ascent_ends_when_the_gap_is_small_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = DenseGraph(random_weights(3, 20))
-    rounds = []
+    counts = []
     for gap in (0.5, None):
         progress = Progress(graph, gap=gap)
         progress.offer(gaec(graph))
         dual = DenseDual(graph, progress.labels)
+        rounds = rounds_of(dual, monkeypatch)
         ascend(dual, progress, Deadline(5))
-        rounds.append(dual._rounds)
+        counts.append(len(rounds))
         assert progress.closed or gap is None
-    assert rounds[0] < rounds[1] / 2
+    assert counts[0] < counts[1] / 2
 
 
 def test_smoothing_cools_to_its_last_value_by_the_deadline() -> None:

@@ -76,7 +76,7 @@ def test_a_node_joins_the_lower_label_of_two_equal_clusters() -> None:
 
 
 def dual_of(seed: int, n: int = 9) -> DenseDual:
-    dual = DenseDual(DenseGraph(random_weights(seed, n)), np.zeros(n, dtype=np.int64), seed=seed)
+    dual = DenseDual(DenseGraph(random_weights(seed, n)), np.zeros(n, dtype=np.int64))
     dual.separate(Deadline(5))
     dual.sweep(Deadline(5), 15)
     return dual
@@ -153,7 +153,7 @@ def test_without_weights_the_estimate_is_the_guiding_clustering() -> None:
 def test_cooling_reaches_the_last_smoothing_at_the_deadline() -> None:
     dual = dual_of(3)
     dual.smoothing = 0.1 * dual.scale
-    for left in range(30, 0, -1):
+    for left in range(20, 0, -1):
         dual.smoothing *= dual.cooling(float(left), 1.0)
     assert dual.smoothing == pytest.approx(dual_module._LAST_IN_TIME * dual.first_smoothing, rel=1e-6)
     # Without a time limit, it cools as slowly as allowed; it never cools faster than allowed.

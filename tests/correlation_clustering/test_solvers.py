@@ -90,7 +90,7 @@ def test_contraction_keeps_cost_differences() -> None:
 def test_any_multipliers_prove_a_bound() -> None:
     for seed in range(20):
         weights = random_weights(seed, 7)
-        dual = DenseDual(DenseGraph(weights), np.zeros(7, dtype=np.int64), seed=seed)
+        dual = DenseDual(DenseGraph(weights), np.zeros(7, dtype=np.int64))
         dual.separate(Deadline(5))
         dual.multipliers *= np.random.default_rng(seed).random(dual.multipliers.size) * 3
         assert dual.bound() <= optimum(weights)
@@ -103,7 +103,7 @@ def test_the_sparse_ascent_proves_valid_bounds() -> None:
         graph = check_weights(sparse.csr_array(weights))
         progress = Progress(graph)
         progress.offer(refine(graph, seed=seed))
-        dual = SparseDual(graph, progress.labels, seed=seed)
+        dual = SparseDual(graph, progress.labels)
         ascend(dual, progress, Deadline(5))
         assert progress.lower_bound <= optimum(weights) * (1 + 1e-9)
         raised += progress.lower_bound > 0

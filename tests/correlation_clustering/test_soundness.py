@@ -85,7 +85,7 @@ def test_the_proved_bound_never_exceeds_its_exact_value() -> None:
         weights = mixed(seed, n) if seed % 2 else random_weights(seed, n)
         graph = DenseGraph(weights)
         labels = rng.integers(0, 3, n)
-        dual = DenseDual(graph, labels, seed=seed)
+        dual = DenseDual(graph, labels)
         dual.separate(Deadline(5))
         dual.rows.append(*partition_rows(*separate_partitions(dual.fractions(), 0.02, 20, Deadline())))
         dual.sweep(Deadline(5), 15)

@@ -54,7 +54,7 @@ def test_any_cycle_multipliers_prove_a_bound() -> None:
     for seed in range(20):
         weights = random_weights(seed, 8, density=0.5)
         graph = check_weights(sparse.csr_array(weights))
-        dual = SparseDual(graph, gaec(graph), seed=seed)
+        dual = SparseDual(graph, gaec(graph))
         dual.separate(Deadline(5))
         dual.rows.multipliers *= np.random.default_rng(seed).random(dual.rows.multipliers.size) * 3
         assert dual.bound() <= optimum(weights)

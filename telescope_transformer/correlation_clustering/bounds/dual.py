@@ -3,6 +3,7 @@
 :mod:`.ascent` explains what the ascent computes and why each of its states proves a bound.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,7 @@ from telescope_transformer.correlation_clustering.bounds.ascent import (
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles
 from telescope_transformer.correlation_clustering.bounds.separation_triangles import (
-    CENTRES,
+    Range,
     State,
     edge_fractions,
     fractions_dense,
@@ -26,6 +27,7 @@ from telescope_transformer.correlation_clustering.bounds.separation_triangles im
     separate_dense,
     separate_sparse,
 )
+from telescope_transformer.correlation_clustering.bounds.tiles import Tiling
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.graph_kernels import edge_entries
@@ -35,7 +37,7 @@ from telescope_transformer.correlation_clustering.solution import PROVED, Deadli
 # multipliers: on 5,000 embeddings with 30 s, the gap is 0.2 %, against 8.7 % if it starts at 0.006 and is halved in
 # each round. Sparse graphs need less smoothing: a graph of nearest neighbours is proved optimal in 1.2 s from 0.006,
 # and in 2.3 s from 0.05.
-FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
+FIRST_SMOOTHING, _FIRST_SMOOTHING_SPARSE = 0.1, 0.006
 # After each round of separation, the smoothing is multiplied by the first factor, or by the second one in sparse
 # graphs. If that is too slow to reach the last smoothing by the deadline, a smaller factor is used, but at least the
 # third one. After four rounds on 5,000 embeddings, the gap was 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
@@ -44,18 +46,20 @@ FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
 # a block of 4,546 nodes, the gap after 3 s is 3.6 and 3.7 %.
 _COOLING, _COOLING_SPARSE, _FASTEST_COOLING = 0.8, 0.9, 0.1
 # A run with a time limit cools down to this smoothing, relative to the initial one. From there on, another round gains
-# more than less smoothing, and a run that no longer makes progress ends.
-_LAST_IN_TIME = 1e-3
+# more than less smoothing, and a run that no longer makes progress ends. With 1e-3, 3e-3 and 1e-2, the gap of 2,000
+# embeddings (kind b, threshold 0.27) after 4 s is 0.15, 0.20 and 0.43 %, and that of 5,000 (a, 0.2) after 30 s is
+# 0.17, 0.11 and 0.21 %; with 3e-3 and 1e-2, that of 9,630 windows after 60 s is 2.8 and 3.1 %.
+_LAST_IN_TIME = 3e-3
 # A round counts as progress if it closes this share of the remaining gap. With 3e-4, 1e-3, 3e-3 and 1e-2, the ascent
 # on 1,200 embeddings (kind b, threshold 0.3) ends after 3.4, 3.1, 2.6 and 2.5 s, at 1.23 to 1.24 %.
 _GAIN = 1e-3
-# Sweeps between two separations, for complete and for sparse graphs. With 5, 8 and 15 sweeps, the gap of 2,500 windows
-# of scanners after 5 s is 0.8, 0.7 and 1.2 %, and that of 2,000 embeddings (kind b, threshold 0.27) after 2.6 s is
-# 0.17, 0.15 and 0.15 %. With 8 sweeps, bitcoin_alpha is not proved optimal.
-_SWEEPS, _SWEEPS_SPARSE = 8, 15
-# Least violation of an inequality that is added. Later rounds deal with smaller violations. Any value from 0.05 to 0.2
-# gives the same gaps, within 0.03 %, for 2,000 to 5,000 embeddings.
-_TOLERANCE = 0.05
+# Sweeps between two separations. After ten rounds on 9,630 windows, the gap is 5.8, 4.4 and 3.6 % with 4, 8 and 15,
+# which take 64, 70 and 71 s. With 8 sweeps, bitcoin_alpha is not proved optimal.
+_SWEEPS = 15
+# Least violation of an inequality that is added. Later rounds deal with smaller violations. With 0.05, 0.1 and 0.2,
+# the gap of 9,630 windows after 90 s is 6.1, 3.1 and 2.7 %; with 0.05, 0.1 and 0.15, that of 5,000 embeddings (kind
+# a, threshold 0.2) after 30 s is 0.04, 0.04 and 0.11 %.
+_TOLERANCE = 0.1
 # Centres and entries that are processed between two checks of the time. Each takes less than 0.1 s.
 _CENTRES_A_CALL = 200
 _ENTRIES_A_CALL = 40_000_000
@@ -68,8 +72,8 @@ _FIRST_WORK, _MOST_READ = 3_000, 1 << 26
 # graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if longer cycles are always searched for.
 _MANY_TRIANGLES = 0.1
 # Number of triangles that one separation may add: per node of a complete graph, per entry of a sparse graph, at least,
-# and at most in either. They take 20 bytes each, so at most 336 MB. A separation that reaches this limit continues in
-# the next round.
+# and at most in either. They take 20 bytes each, so at most 336 MB. Threads may find twice as many in a large complete
+# graph. A separation that reaches this limit continues in the next round.
 _TRIANGLES_A_NODE, _TRIANGLES_AN_ENTRY, _LEAST_CAPACITY = 1_024, 2, 1 << 16
 _MOST_CAPACITY, _MOST_CAPACITY_SPARSE = 1 << 23, 1 << 24
 # Number of cycles that one separation may add, as a share of its limit of triangles, and the average number of edges
@@ -90,7 +94,6 @@ class Dual:
     violated triangles among them are found.
 
     Attributes:
-        sweeps: how many sweeps follow each separation.
         slowest: largest factor for the smoothing after a round.
         inverse: float32 (m,), by how much the reduced cost of a pair changes per unit of a multiplier; None if by 1.
 
@@ -99,16 +102,14 @@ class Dual:
         scale: largest absolute weight of the graph, > 0.
         labels: int64 (n,), a good clustering.
         smoothing: T at the start, in the unit of the weights.
-        seed: seed of the order in which inequalities are searched for.
-        capacity: maximum number of inequalities that one separation adds.
+        capacity: number of inequalities after which a separation stops.
     """
 
-    sweeps: int
     slowest: float
     inverse: np.ndarray | None = None
 
     def __init__(
-        self, weights: np.ndarray, scale: float, labels: np.ndarray, *, smoothing: float, seed: int, capacity: int
+        self, weights: np.ndarray, scale: float, labels: np.ndarray, *, smoothing: float, capacity: int
     ) -> None:
         self.weights = weights
         self.reduced = weights.copy()
@@ -118,8 +119,6 @@ class Dual:
         self.multipliers = np.empty(0)
         self.rows = Rows()
         self._capacity = capacity
-        self._rng = np.random.default_rng(seed)
-        self._rounds = 0
         self.guide(labels)
 
     def guide(self, labels: np.ndarray) -> None:
@@ -134,27 +133,15 @@ class Dual:
         """Whether the clustering ``labels`` (n,) cuts each pair, bool (m,)."""
         raise NotImplementedError
 
-    def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
-        """Find violated triangles, and write them and their multipliers; returns how many were found."""
-        raise NotImplementedError
-
     def separate(self, deadline: Deadline) -> int:
         """Add violated triangle inequalities and drop those without a multiplier; returns how many were added."""
-        triangles = np.empty((self._capacity, 3), dtype=self.triangles.dtype)
-        multipliers = np.empty(self._capacity)
-        found = self._separate(triangles, multipliers, deadline)
-        keep = self.multipliers > 0
-        triangles = np.concatenate([self.triangles[keep], triangles[:found]])
-        multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
-        # Inequalities that are adjacent after sorting share pairs, so a sweep makes good use of the cache. Two orders
-        # alternate.
-        order = np.argsort(triangles[:, self._rounds % 2], kind="stable")
-        triangles, multipliers = np.ascontiguousarray(triangles[order]), multipliers[order]
-        self.triangles, self.multipliers = triangles, multipliers
-        self._rounds += 1
-        return found
+        raise NotImplementedError
 
-    def sweep(self, deadline: Deadline, sweeps: int) -> None:
+    def _sweep_triangles(self) -> None:
+        """One pass over the active triangle inequalities."""
+        sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.inverse, self.smoothing)
+
+    def sweep(self, deadline: Deadline, sweeps: int = _SWEEPS) -> None:
         """Run coordinate ascent over all active inequalities.
 
         Args:
@@ -163,7 +150,7 @@ class Dual:
         """
         rows = self.rows
         for _ in range(sweeps):
-            sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.inverse, self.smoothing)
+            self._sweep_triangles()
             sweep_rows(
                 rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
                 self.reduced, self.cut, self.smoothing,
@@ -202,33 +189,80 @@ class DenseDual(Dual):
     Args:
         graph: the graph; all its sizes are 1.
         labels: int64 (n,), a good clustering.
-        seed: see `Dual`.
         smoothing: initial smoothing, relative to the largest weight.
     """
 
-    sweeps, slowest = _SWEEPS, _COOLING
+    slowest = _COOLING
 
-    def __init__(
-        self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0, smoothing: float = FIRST_SMOOTHING
-    ) -> None:
+    def __init__(self, graph: DenseGraph, labels: np.ndarray, *, smoothing: float = FIRST_SMOOTHING) -> None:
         self.n = graph.n
         weights = pack_pairs(graph.matrix, graph.threshold)
         capacity = min(_TRIANGLES_A_NODE * (graph.n + 64), _MOST_CAPACITY)
-        super().__init__(weights, graph.scale, labels, smoothing=smoothing * graph.scale, seed=seed, capacity=capacity)
+        super().__init__(weights, graph.scale, labels, smoothing=smoothing * graph.scale, capacity=capacity)
+        self._tiling = Tiling(graph.n)
+        self._ends = np.zeros(len(self._tiling.triples), dtype=np.int64)
+        # The tile and the nodes that are searched between two checks of the time.
+        self._steps = list(enumerate(self._tiling.tiles))
+        if len(self._steps) == 1:
+            self._steps = [(0, (k, min(k + _CENTRES_A_CALL, graph.n))) for k in range(0, graph.n, _CENTRES_A_CALL)]
+        self._next = 0
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return pairs_cut(labels)
 
-    def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
-        x, found = self.fractions(), 0
-        groups = self._rng.permutation(np.arange(0, self.n, CENTRES))
-        for firsts in np.array_split(groups, 1 + self.n // _CENTRES_A_CALL):
-            found += separate_dense(
-                x, self._state(), self.inverse, firsts, triangles[found:], multipliers[found:],
-            )  # fmt: skip
-            if deadline.passed:
+    def separate(self, deadline: Deadline) -> int:
+        """Add violated triangle inequalities and drop those without a multiplier; returns how many were added.
+
+        The search always goes through the nodes k of x_ij <= x_ik + x_kj in the same order, with large clusters first.
+        A search that stops early continues from there in the next round.
+        """
+        x, tiling = self.fractions(), self._tiling
+        keep = self.multipliers > 0
+        parts = [[(self.triangles[part][keep[part]], self.multipliers[part][keep[part]])] for part in self._parts()]
+        found = 0
+        for step in range(self._next, len(self._steps)):
+            self._next = (step + 1) % len(self._steps)
+            tile, centres = self._steps[step]
+            pairs = [(i, j) for i in range(len(tiling.tiles)) for j in range(i + 1)]
+            tasks = [tiling.number(tile, *pair) for pair in pairs]
+            find = partial(self._find, x, centres, pairs)
+            for task, (triangles, multipliers) in zip(tasks, tiling.run(find, tasks), strict=True):
+                parts[task].append((triangles, multipliers))
+                found += multipliers.size
+            if found >= self._capacity or deadline.passed:
                 break
+        self._ends = np.cumsum([sum(multipliers.size for _, multipliers in part) for part in parts])
+        self.triangles = np.concatenate([triangles for part in parts for triangles, _ in part])
+        self.multipliers = np.concatenate([multipliers for part in parts for _, multipliers in part])
         return found
+
+    def _find(
+        self, x: np.ndarray, centres: Range, pairs: list[tuple[int, int]], place: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Violated triangles (t, 3) with the third node among the centres, and their multipliers (t,)."""
+        rows, columns = (self._tiling.tiles[tile] for tile in pairs[place])
+        room = 2 * self._capacity // (1 + len(pairs))
+        triangles, multipliers = np.empty((room, 3), dtype=self.triangles.dtype), np.empty(room)
+        found = separate_dense(x, self._state(), self.inverse, centres, rows, columns, triangles, multipliers)
+        return triangles[:found].copy(), multipliers[:found].copy()
+
+    def _parts(self) -> list[slice]:
+        """Where the active triangles of each triple of tiles are."""
+        return [slice(first, end) for first, end in pairwise([0, *self._ends.tolist()])]
+
+    def _sweep_triangles(self) -> None:
+        parts = self._parts()
+        # The largest ones first, so that no thread is left alone with a large one at the end.
+        sizes = np.diff(self._ends, prepend=0)
+        tasks = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)].tolist()
+
+        def work(place: int) -> None:
+            part = parts[tasks[place]]
+            sweep_triangles(
+                self.triangles[part], self.multipliers[part], self.reduced, self.cut, self.inverse, self.smoothing
+            )
+
+        self._tiling.run(work, tasks)
 
     def fractions(self) -> np.ndarray:
         """Primal estimates of all pairs, float32 (n, n): 1 cut, 0 joined."""
@@ -245,12 +279,11 @@ class SparseDual(Dual):
     Args:
         graph: the graph.
         labels: int64 (n,), a good clustering.
-        seed: see `Dual`.
     """
 
-    sweeps, slowest = _SWEEPS_SPARSE, _COOLING_SPARSE
+    slowest = _COOLING_SPARSE
 
-    def __init__(self, graph: SparseGraph, labels: np.ndarray, *, seed: int = 0) -> None:
+    def __init__(self, graph: SparseGraph, labels: np.ndarray) -> None:
         self._graph = graph
         self._work = _FIRST_WORK
         in_larger, in_smaller = edge_entries(graph.indptr, graph.indices)
@@ -258,16 +291,18 @@ class SparseDual(Dual):
         ids[in_larger] = ids[in_smaller] = np.arange(in_larger.size, dtype=np.int32)
         self._edges = (graph.indptr, graph.indices, ids)
         weights = graph.data[in_larger]
-        smoothing = FIRST_SMOOTHING_SPARSE * _attraction(weights, graph.scale)
+        smoothing = _FIRST_SMOOTHING_SPARSE * _attraction(weights, graph.scale)
         capacity = int(np.clip(_TRIANGLES_AN_ENTRY * ids.size, _LEAST_CAPACITY, _MOST_CAPACITY_SPARSE))
-        super().__init__(weights, graph.scale, labels, smoothing=smoothing, seed=seed, capacity=capacity)
+        super().__init__(weights, graph.scale, labels, smoothing=smoothing, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         in_larger, in_smaller = edge_entries(self._graph.indptr, self._graph.indices)
         cut: np.ndarray = labels[self._graph.indices[in_larger]] != labels[self._graph.indices[in_smaller]]
         return cut
 
-    def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+    def _separate_triangles(self, deadline: Deadline) -> int:
+        """Add violated triangles and drop those without a multiplier; returns how many were added."""
+        triangles, multipliers = np.empty((self._capacity, 3), dtype=self.triangles.dtype), np.empty(self._capacity)
         near, found = near_rows(self._edges, self._state()), 0
         calls = 1 + int(np.diff(near[0])[self._graph.indices].sum()) // _ENTRIES_A_CALL
         borders = np.linspace(0, self._graph.n, calls + 1, dtype=np.int64)
@@ -277,11 +312,14 @@ class SparseDual(Dual):
             )  # fmt: skip
             if deadline.passed:
                 break
+        keep = self.multipliers > 0
+        self.triangles = np.concatenate([self.triangles[keep], triangles[:found]])
+        self.multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
         return found
 
     def separate(self, deadline: Deadline) -> int:
         """Add violated triangles, then longer cycles if there are few new triangles; returns how many were added."""
-        triangles = super().separate(deadline)
+        triangles = self._separate_triangles(deadline)
         self.rows.drop_idle()
         if triangles > _MANY_TRIANGLES * self.multipliers.size:
             return triangles
@@ -346,7 +384,7 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
         started = now()
         rounds = None if rounds is None else rounds - 1
         dual.separate(deadline)
-        dual.sweep(deadline, dual.sweeps)
+        dual.sweep(deadline)
         value = dual.value()
         missing = progress.cost - value
         if progress.closes(value) or (progress.graph.whole and missing < 1.0):

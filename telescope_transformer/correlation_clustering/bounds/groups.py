@@ -163,6 +163,6 @@ def changes_by_groups(
     while not deadline.passed and dual.smoothing >= last:
         started = now()
         dual.separate(deadline)
-        dual.sweep(deadline, dual.sweeps)
+        dual.sweep(deadline)
         dual.smoothing *= dual.cooling(deadline.seconds_left, now() - started)
     return dual.changes()

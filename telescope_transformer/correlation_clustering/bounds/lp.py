@@ -126,7 +126,7 @@ def relax(
     check_whole_number("seed", seed, 0)
     progress = Progress(graph, time_limit)
     progress.offer(refine(graph, seed=seed) if labels is None else check_labels(labels, graph.n))
-    dual = DenseDual(graph, progress.labels, seed=seed)
+    dual = DenseDual(graph, progress.labels)
     ascend(dual, progress, progress.deadline(ASCENT_SHARE))
     return relax_from(dual, progress, progress.deadline())
 

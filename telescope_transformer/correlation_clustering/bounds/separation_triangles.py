@@ -18,16 +18,18 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.ascent import add_to_triangle, fraction, triangle_step
 from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph_kernels import mirror
 
 GraphRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 NearRows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 State = tuple[np.ndarray, np.ndarray, float, float]
+Range = tuple[int, int]
 
 # Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
-_BLOCK = 64
+BLOCK = 64
 # Number of adjacent centres that are handled together, so that the estimates of a node, which all of them need, are
 # still in the cache. For 2,500 windows, a separation takes 0.24 s one by one and 0.17 s by groups of 8.
-CENTRES = 8
+_CENTRES = 8
 
 
 @compiled(inline="always")
@@ -65,12 +67,14 @@ def pairs_cut(labels: np.ndarray) -> np.ndarray:
 @compiled()
 def fractions_dense(reduced: np.ndarray, cut: np.ndarray, smoothing: float, n: int) -> np.ndarray:
     """Primal estimates of all pairs as a symmetric matrix, float32 (n, n)."""
-    x = np.zeros((n, n), np.float32)
+    x = np.empty((n, n), np.float32)
     place = 0
     for i in range(n):
+        x[i, i] = 0.0
         for j in range(i):
-            x[i, j] = x[j, i] = fraction(reduced[place], cut[place], smoothing)
+            x[i, j] = fraction(reduced[place], cut[place], smoothing)
             place += 1
+    mirror(x)
     return x
 
 
@@ -104,24 +108,27 @@ def _exceeds(row: np.ndarray, to_centre: np.ndarray, limit: np.float32) -> bool:
 
 
 @compiled()
-def _near_blocks(row: np.ndarray, k: int, limit: float, blocks: np.ndarray, nearest: np.ndarray) -> int:
+def _near_blocks(
+    row: np.ndarray, k: int, limit: float, columns: Range, blocks: np.ndarray, nearest: np.ndarray
+) -> int:
     """Find the blocks of columns that contain nodes whose estimate to k is below the limit.
 
     Args:
         row: float32 (n,), estimates from node k.
         k: the node.
         limit: only estimates below this count.
-        blocks: int64 (1 + n / _BLOCK,), output: the blocks.
-        nearest: float32 (1 + n / _BLOCK,), output: the least estimate in each block.
+        columns: first column to search and one past the last; the first is a multiple of `BLOCK`.
+        blocks: int64 (1 + columns / BLOCK,), output: the blocks.
+        nearest: float32 (1 + columns / BLOCK,), output: the least estimate in each block.
 
     Returns:
         How many blocks were written.
     """
     count = 0
-    for j in range(row.size):
+    for j in range(columns[0], columns[1]):
         if j != k and row[j] < limit:
-            if count == 0 or blocks[count - 1] != j // _BLOCK:
-                blocks[count], nearest[count] = j // _BLOCK, row[j]
+            if count == 0 or blocks[count - 1] != j // BLOCK:
+                blocks[count], nearest[count] = j // BLOCK, row[j]
                 count += 1
             nearest[count - 1] = min(nearest[count - 1], row[j])
     return count
@@ -132,7 +139,9 @@ def separate_dense(
     x: np.ndarray,
     state: State,
     inverse: np.ndarray | None,
-    firsts: np.ndarray,
+    centres: Range,
+    rows: Range,
+    columns: Range,
     triangles: np.ndarray,
     multipliers: np.ndarray,
 ) -> int:
@@ -144,8 +153,9 @@ def separate_dense(
         x: float32 (n, n), `fractions_dense`; kept up to date.
         state: see the module; its reduced costs are updated.
         inverse: see `Dual`.
-        firsts: int64, where groups of `CENTRES` adjacent nodes begin: the nodes k of the inequalities x_ij <= x_ik +
-            x_kj to look for.
+        centres: first node k, and one past the last, of the inequalities x_ij <= x_ik + x_kj to look for.
+        rows: the same for the nodes i.
+        columns: the same for the nodes j < i; the first is a multiple of `BLOCK`.
         triangles: (room, 3), output.
         multipliers: float64 (room,), output.
 
@@ -153,21 +163,22 @@ def separate_dense(
         How many inequalities were written.
     """
     reduced, cut, smoothing, tolerance = state
-    n, limit = x.shape[0], 1.0 - tolerance
-    blocks, nearest = np.empty((CENTRES, 1 + n // _BLOCK), np.int64), np.empty((CENTRES, 1 + n // _BLOCK), np.float32)
-    heights = np.empty(CENTRES, np.int64)
+    limit = 1.0 - tolerance
+    most = 1 + (columns[1] - columns[0]) // BLOCK
+    blocks, nearest = np.empty((_CENTRES, most), np.int64), np.empty((_CENTRES, most), np.float32)
+    heights = np.empty(_CENTRES, np.int64)
     found = 0
-    for first in firsts:
-        group = range(first, min(first + CENTRES, n))
+    for first in range(centres[0], centres[1], _CENTRES):
+        group = range(first, min(first + _CENTRES, centres[1]))
         for k in group:
-            heights[k - first] = _near_blocks(x[k], k, limit, blocks[k - first], nearest[k - first])
-        for i in range(n):
+            heights[k - first] = _near_blocks(x[k], k, limit, columns, blocks[k - first], nearest[k - first])
+        for i in range(rows[0], rows[1]):
             for k in group:
                 if i == k or x[k, i] >= limit:
                     continue
                 for p in range(heights[k - first]):
-                    start = blocks[k - first, p] * _BLOCK
-                    end = min(start + _BLOCK, i)
+                    start = blocks[k - first, p] * BLOCK
+                    end = min(start + BLOCK, columns[1], i)
                     if start >= i:
                         break
                     # No estimate x_ij exceeds 1.

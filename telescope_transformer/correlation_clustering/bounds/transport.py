@@ -25,7 +25,6 @@ from itertools import pairwise
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.factors import (
-    TILE,
     inside_pairs,
     outside_pairs,
     rows_of,
@@ -34,7 +33,7 @@ from telescope_transformer.correlation_clustering.bounds.factors import (
 from telescope_transformer.correlation_clustering.bounds.groups import changes_by_groups, similar_groups
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, SQUARE, mirror
 from telescope_transformer.correlation_clustering.solution import Deadline
 
 # The passes end when one of them closes less than this share of the gap, because the ascent then gains more.
@@ -76,24 +75,13 @@ def _change(weights: np.ndarray, i: int, j: int, less: float, more: float) -> No
 
 
 @compiled()
-def _mirror(weights: np.ndarray) -> None:
-    """Copy the lower triangle of a matrix to the upper one."""
-    n = weights.shape[0]
-    for first in range(0, n, TILE):
-        for start in range(0, first + TILE, TILE):
-            for i in range(first, min(first + TILE, n)):
-                for j in range(start, min(start + TILE, i)):
-                    weights[j, i] = weights[i, j]
-
-
-@compiled()
 def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, weights: np.ndarray) -> None:
     """Write the weights times a power of two, rounded down; the diagonal is 0."""
     for i in range(matrix.shape[0]):
         weights[i, i] = 0.0
         for j in range(i):
             _write(weights, i, j, (np.float64(matrix[i, j]) - threshold) * factor, 0.0)
-    _mirror(weights)
+    mirror(weights)
 
 
 @compiled()
@@ -137,9 +125,9 @@ def _move(
         received: (m, c), sums of products that ``demand`` is multiplied by.
         error: relative error of these sums.
     """
-    for first in range(0, rows.size, TILE):
+    for first in range(0, rows.size, SQUARE):
         for q in range(nodes.size):
-            for p in range(first, min(first + TILE, rows.size)):
+            for p in range(first, min(first + SQUARE, rows.size)):
                 less = np.float64(routes[p, q]) * sent[p, q] * (1.0 + error)
                 more = np.float64(demand[p, q]) * received[p, q] * (1.0 - error)
                 _change(weights, rows[p], nodes[q], less, more)
@@ -268,7 +256,7 @@ def _add_changes(weights: np.ndarray, groups: np.ndarray, changes: np.ndarray) -
             weight, more = np.float64(weights[i, j]), changes[groups[i], groups[j]]
             if more != 0.0:
                 _write(weights, i, j, weight + more, abs(weight) + abs(more))
-    _mirror(weights)
+    mirror(weights)
 
 
 def _chunks(labels: np.ndarray) -> list[np.ndarray]:
