@@ -1,4 +1,4 @@
-"""A cache folder for compiled kernels if neither the package's folder nor the home folder is writable.
+"""The cache of compiled kernels: one that can be written, without kernels of an earlier version.
 
 numba looks for a cache folder when a function is decorated, and raises an error if it finds none. In a container,
 under a service account or in a Spark executor, the package could then not be imported. A private temporary folder
@@ -45,11 +45,32 @@ def _private_folder() -> str:
     return tempfile.mkdtemp(prefix="telescope-transformer-")
 
 
+def _forget_outdated(folder: Path) -> None:
+    """Delete compiled kernels in the package's folder that are older than the source of another kernel.
+
+    A compiled kernel contains the kernels that it calls, but numba only compares it with its own source file. After an
+    upgrade, it would run the earlier versions of those in other files.
+    """
+    indexes = list(folder.rglob("__pycache__/*.nbi"))
+    sources = {index.parent.parent / f"{index.name.partition('.')[0]}.py" for index in indexes}
+    newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
+    for index in indexes:
+        # Another process may delete it at the same time. In a folder that is read-only, numba uses no cache.
+        with contextlib.suppress(OSError):
+            if index.stat().st_mtime < newest:
+                index.unlink()
+
+
 def ensure_cache() -> None:
-    """Point numba to a writable cache folder, unless it finds one itself. Called when the package is imported."""
+    """Delete outdated kernels and point numba to a writable cache folder. Called when the package is imported."""
+    package = Path(__file__).parent
+    # Kernels only call kernels of the same folder of the package.
+    for folder in package.iterdir():
+        if folder.is_dir():
+            _forget_outdated(folder)
     given = os.environ.get("NUMBA_CACHE_DIR")
     # The folders that numba tries, in its order. A folder that the user has set may be read-only as well.
-    tried = [Path(given) if given else None, Path(__file__).parent / "__pycache__", _user_cache()]
+    tried = [Path(given) if given else None, package / "__pycache__", _user_cache()]
     if any(folder is not None and _is_writable(folder) for folder in tried):
         return
     os.environ["NUMBA_CACHE_DIR"] = _private_folder()

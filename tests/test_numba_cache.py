@@ -48,3 +48,33 @@ def test_a_folder_that_others_can_write_is_not_trusted(tmp_path: Path, monkeypat
     planted.rmdir()
     planted.symlink_to(tmp_path)
     assert numba_cache._private_folder() != str(planted)
+
+
+def test_kernels_that_are_older_than_another_kernel_are_compiled_again(tmp_path: Path) -> None:
+    caller = (
+        "from inner.called import value\nfrom numba import njit\n@njit(cache=True)\ndef outer():\n    return value()\n"
+    )
+    called = "from numba import njit\n@njit(cache=True)\ndef value():\n    return {}\n"
+    package = tmp_path / "inner"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "caller.py").write_text(caller, encoding="utf-8")
+    program = (
+        "import sys, pathlib\n"
+        "from telescope_transformer.numba_cache import _forget_outdated\n"
+        f"_forget_outdated(pathlib.Path({str(package)!r}))\n"
+        "from inner.caller import outer\n"
+        "print(outer(), sum(outer.stats.cache_hits.values()))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    printed = []
+    for value in (1, 1, 22):
+        text = called.format(value)
+        if not (package / "called.py").exists() or (package / "called.py").read_text(encoding="utf-8") != text:
+            (package / "called.py").write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        printed.append(done.stdout.split())
+    assert printed == [["1", "0"], ["1", "1"], ["22", "0"]]
