@@ -33,7 +33,7 @@ sys.meta_path.insert(0, WithoutPackage())
 def prepared(tmp_path: Path) -> Path:
     """A prepared dataset with 1, 2, 3 and 4 windows of two records in its splits."""
     from telescope_transformer.preparation import SPLITS
-    from telescope_transformer.preparation.manifest import Ingest, Manifest, write_manifest
+    from telescope_transformer.preparation.manifest import COUNTS, Ingest, Manifest, write_manifest
     from telescope_transformer.preparation.writer import ShardFile, window_schema
 
     folder = tmp_path / "prepared"
@@ -48,7 +48,8 @@ def prepared(tmp_path: Path) -> Path:
         (folder / split).mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows, window_schema(fields, ["label"])), folder / files[-1].path)
     inputs = [{"file": "/home/somebody/flows|2024.csv", "format": "csv", "bytes": 9, "digest": "00"}]
-    ingest = Ingest(0, "duckdb", inputs, {"read": 22, "kept": 20, "rejected": 2}, "rejects.parquet", 1.0)
+    counts = dict.fromkeys(COUNTS, 0) | {"read": 22, "kept": 20, "rejected": 2}
+    ingest = Ingest(0, "duckdb", inputs, counts, "rejects.parquet", 1.0)
     write_manifest(folder, Manifest(64, 2, 5, 1, fields, ["label"], files, [ingest], has_splits=True))
     return folder
 
