@@ -55,7 +55,7 @@ def _forget_outdated(folder: Path) -> None:
     sources = {index.parent.parent / f"{index.name.partition('.')[0]}.py" for index in indexes}
     newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
     for index in indexes:
-        # Another process may delete it at the same time. In a folder that is read-only, numba uses no cache.
+        # Another process may delete it at the same time. If the folder is read-only, numba uses another cache.
         with contextlib.suppress(OSError):
             if index.stat().st_mtime < newest:
                 index.unlink()

@@ -240,14 +240,13 @@ def paths_of(records: Any) -> list[str | Path] | None:
     return None
 
 
-def _is_copy(file: InputFile, others: Mapping[Path, InputFile]) -> bool:
-    """Whether the content of a compressed file is beside it, as `gzip -k` leaves it, and gzip while it runs."""
-    path = file.path.resolve()
-    original = others.get(path.with_suffix("")) if path.suffix in _COMPRESSED else None
+def _original(path: Path, files: Mapping[Path, InputFile]) -> InputFile | None:
+    """The file beside a compressed one with the same content, as `gzip -k` leaves it, and gzip while it runs."""
+    original = files.get(path.with_suffix("")) if path.suffix in _COMPRESSED else None
     try:
-        return original is not None and original.head.startswith(file.head)
+        return original if original is not None and original.head.startswith(files[path].head) else None
     except InputError:
-        return False
+        return None
 
 
 def find_inputs(inputs: Sequence[str | Path | InputFile] | str | Path) -> list[InputFile]:
@@ -274,7 +273,7 @@ def find_inputs(inputs: Sequence[str | Path | InputFile] | str | Path) -> list[I
     once: dict[Path, InputFile] = {}
     for file in found:
         once.setdefault(file.path.resolve(), file)
-    copies = {path: once[path.with_suffix("")] for path, file in once.items() if _is_copy(file, once)}
+    copies = {path: original for path in once if (original := _original(path, once)) is not None}
     for path, original in copies.items():
         logger.warning("%s is left out: %s has the same content", once[path].name, original.name)
     return [file for path, file in once.items() if path not in copies]

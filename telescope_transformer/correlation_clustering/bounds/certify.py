@@ -65,8 +65,8 @@ _BEYOND_CYCLES_UP_TO = 1_000
 # If there are fewer seconds than this per pair of nodes (n^2), the ascent begins with transported weights. It cannot
 # lower the multipliers of the transport again, so with more time it gets further without them. In one thread, the gaps
 # with and without transport are 3.2 and 38 % for 2,000 embeddings (kind b, threshold 0.27) after 0.5 s (1.2e-7 s), 0.8
-# and 0.6 % after 1 s; 0.4 and 3.8 % for 5,000 (b, 0.25) after 6 s (2.4e-7 s), 0.15 and 0.18 % after 12 s; and 5.9 and
-# 7.3 % for 9,630 windows of honeypots after 30 s (3.2e-7 s), 4.4 and 2.9 % after 60 s.
+# and 0.6 % after 1 s; 0.4 and 3.8 % for 5,000 (b, 0.25) after 6 s (2.4e-7 s), 0.15 and 0.18 % after 12 s; and 6.2 and
+# 16 % for 9,630 windows of honeypots after 30 s (3.2e-7 s), 4.5 and 2.9 % after 60 s.
 _SHORT_OF_TIME = 5e-7
 # Smoothing of the first round on transported weights, relative to the mean absolute weight of the pairs that the
 # clustering still pays for. For 3,000 windows, 0.3 gives a higher bound after two rounds than 17 does after three.

@@ -115,7 +115,7 @@ def relax(
         graph: the graph.
         labels: (n,), a good clustering, if one is known.
         time_limit: seconds, after which the last x and the best bound are returned.
-        seed: seed of the search and the ascent.
+        seed: seed of the search.
 
     Raises:
         SolverError: HiGHS reports that the relaxation is infeasible or unbounded, or an option is out of range.
